@@ -1,0 +1,3 @@
+"""hosts-mcp: joins OpenTelemetry traces and host metrics on one trace id and answers *was it the box?*"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Floor 5: one module per question: result model, computation, text."""

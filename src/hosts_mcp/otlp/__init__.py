@@ -1,0 +1,1 @@
+"""Floor 1: OpenTelemetry bytes in, acknowledgement out. Nothing above this floor sees protobuf."""

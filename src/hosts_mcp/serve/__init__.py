@@ -1,0 +1,1 @@
+"""Floor 6: how somebody asks; no knowledge of its own."""
