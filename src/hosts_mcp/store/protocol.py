@@ -14,6 +14,12 @@ from typing import Any, Literal, Protocol
 from hosts_mcp.otlp.batch import Event, Link, PointGroup, Resource, SpanRecord, Value
 from hosts_mcp.signals.model import RawSeries, Samples
 
+
+class StoreBusy(Exception):
+    """The file refuses writes for now (disk full, locked by another process, input/output error): nothing of the
+    transaction is stored and the same data may be offered again."""
+
+
 HostKind = Literal["host", "app", "container", "unidentified"]
 """host: a box whose collector reports; app: a box known only from an application's SDK; container: a workload whose
 own metrics arrived, never listed as a box; unidentified: metrics without any identity, one per machine."""
