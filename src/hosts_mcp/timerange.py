@@ -18,6 +18,7 @@ _UNITS = {"ms": 1e-3, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_4
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|sec|min|[smhdw])\s*)+", re.IGNORECASE)
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|sec|min|[smhdw])", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_LATEST_NS = 2**63  # what an int64 of nanoseconds holds
 FORMS = "15m, 2h, 7d (ending now), now-2h, 2026-03-01T02:00Z, epoch seconds, or START..END, for example now-3h..now-1h"
 
 
@@ -46,8 +47,14 @@ def parse_duration(text: str) -> int:
 
 
 def parse_instant(text: str, now_ns: int) -> int:
-    """One point in time -> UTC nanoseconds. Raises BadRange."""
-    text = text.strip()
+    """One point in time -> UTC nanoseconds, from 1970 to 2262. Raises BadRange."""
+    instant = _instant(text.strip(), now_ns)
+    if not 0 <= instant < _LATEST_NS:
+        raise BadRange(f"{text.strip()[:40]!r} is outside 1970 to 2262. Accepted: {FORMS}.")
+    return instant
+
+
+def _instant(text: str, now_ns: int) -> int:
     lowered = text.lower()
     if lowered in ("", "now"):
         return now_ns
@@ -61,7 +68,7 @@ def parse_instant(text: str, now_ns: int) -> int:
     try:
         moment = datetime.fromisoformat(text.replace(" ", "T", 1) if "T" not in text else text)
     except ValueError:
-        raise BadRange(f"{text!r} is no time. Accepted: {FORMS}.") from None
+        raise BadRange(f"{text[:40]!r} is no time. Accepted: {FORMS}.") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return round(moment.timestamp() * 1_000_000) * 1000
@@ -86,11 +93,11 @@ def parse_range(text: str, now_ns: int) -> TimeRange:
 
 
 def _epoch(text: str) -> int:
-    number = float(text)
+    number = min(float(text), float(_LATEST_NS))
     for limit, factor in ((1e11, NS), (1e14, 1_000_000), (1e17, 1_000)):
         if number < limit:
             return round(number * factor)
-    return int(float(text)) if "." in text else int(text)
+    return round(number) if "." in text or number >= _LATEST_NS else int(text)
 
 
 def iso(ns: int) -> str:
