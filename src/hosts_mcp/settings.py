@@ -1,4 +1,7 @@
-"""Every knob in one table: flag, environment variable, default and help. Read once, then passed down."""
+"""Every knob in one table: flag, environment variable, default and help. Read once, then passed down.
+
+Plain dataclasses: the bridge (`hosts-mcp mcp`) reads its settings too and has no time to import pydantic.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel, ConfigDict, SecretStr
 
 from hosts_mcp.errors import BadRange, ConfigurationError
 from hosts_mcp.timerange import parse_duration
@@ -64,17 +65,31 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class Settings(BaseModel):
-    """All knobs, parsed. Build with `load`."""
+class Secret:
+    """Text that no log line or traceback shows by accident."""
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def get_secret_value(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All knobs, parsed. Build with `load`."""
 
     db: Path
     listen: Address
     otlp_grpc: Address | None
     otlp_http: Address | None
     token_file: Path | None
-    token: SecretStr | None
+    token: Secret | None
     allow_host: tuple[str, ...]
     retention_ns: int
     retention_long_ns: int
@@ -100,7 +115,7 @@ def load(given: Mapping[str, Any] | None = None, environ: Mapping[str, str] | No
         otlp_grpc=parse_address(raw["otlp_grpc"], "--otlp-grpc"),
         otlp_http=parse_address(raw["otlp_http"], "--otlp-http"),
         token_file=Path(raw["token_file"]).expanduser() if raw["token_file"] else None,
-        token=SecretStr(raw["token"]) if raw["token"] else None,
+        token=Secret(raw["token"]) if raw["token"] else None,
         allow_host=tuple(h.strip().lower() for h in raw["allow_host"].split(",") if h.strip()),
         retention_ns=_duration(raw["retention"], "--retention"),
         retention_long_ns=_duration(raw["retention_long"], "--retention-long"),
