@@ -110,8 +110,7 @@ class Question:
                 ignored.append(name)
         if missing := [a.name for a in self.arguments if a.required and a.name not in arguments]:
             raise BadArgument(f"{self.tool} needs {' and '.join(missing)}. It takes: {self._takes()}.")
-        notes = [f"Ignored {', '.join(quote(i, 40) for i in ignored[:8])}: {self.tool} takes {self._takes()}."]
-        return arguments, notes if ignored else []
+        return arguments, [self._note(ignored)] if ignored else []
 
     def ask(self, store: Store, arguments: Mapping[str, str | int], *, now_ns: int, budget: Budget) -> Answer:
         """Compute the answer; blocks. Raises what `answers` raises (`hosts_mcp.errors`)."""
@@ -129,6 +128,9 @@ class Question:
         if required := [a.name for a in self.arguments if a.required]:
             schema["required"] = required
         return schema
+
+    def _note(self, ignored: list[str]) -> str:
+        return f"Ignored {', '.join(quote(name, 40) for name in ignored[:8])}: {self.tool} takes {self._takes()}."
 
     def _takes(self) -> str:
         return ", ".join(argument.name for argument in self.arguments) or "no arguments"
