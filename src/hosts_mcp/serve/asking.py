@@ -33,7 +33,7 @@ class Desk:
     def __init__(
         self,
         store: Callable[[], Store],
-        notices: Callable[[], list[str]] = lambda: [],
+        notices: Callable[[], list[str]] = list,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
         self.store = store
