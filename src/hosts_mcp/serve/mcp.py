@@ -67,7 +67,10 @@ class HostsServer(MCPServer[Any]):
         return sorted((tool_definition(question) for question in QUESTIONS), key=lambda tool: tool.name)
 
     async def call_tool(
-        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        context: Context[Any, Any] | None = None,  # noqa: ARG002 (inherited)
     ) -> CallToolResult | InputRequiredResult:
         """Answer in both channels. Only the text of a ToolError reaches the model: `code: sentence`."""
         question = BY_TOOL.get(name)
