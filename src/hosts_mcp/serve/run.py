@@ -113,15 +113,18 @@ async def serving(settings: Settings) -> AsyncIterator[Server]:
 def held(db: Path) -> Iterator[None]:
     """The lock of a database. Raises Held, naming the server that has it."""
     lock_file = presence.beside(db, "lock")
+    lock = FileLock(lock_file, timeout=0.3, poll_interval=0.05)  # a starter may be looking at it, see `starting`
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(lock_file, timeout=0)
-        with lock:
-            yield
+        lock.acquire()
     except Timeout:
         raise Held(f"{db} is held by another server{_who(db)}. Ask that one, or end it: hosts-mcp stop.") from None
-    except PermissionError as error:
-        raise StoreUnusable(f"{error.filename} cannot be written. Give another place with --db.") from None
+    except OSError as error:
+        raise StoreUnusable(f"{lock_file} cannot be written ({error.strerror}). Give another place by --db.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _who(db: Path) -> str:
