@@ -26,7 +26,7 @@ class Target:
 
     def exporter(self, name: str = "hosts-mcp") -> tuple[str, str]:
         """(component id, its settings as one line of YAML): gRPC where it is on, else HTTP."""
-        headers = f', headers: {{authorization: {json.dumps(f"Bearer {self.token}")}}}' if self.token else ""
+        headers = f", headers: {{authorization: {json.dumps(f'Bearer {self.token}')}}}" if self.token else ""
         if self.grpc or not self.http:
             endpoint = json.dumps(self.grpc or "127.0.0.1:4317")
             return f"otlp/{name}", f"{{endpoint: {endpoint}, tls: {{insecure: true}}{headers}}}"
@@ -134,7 +134,10 @@ def docker(target: Target = LOCAL) -> tuple[tuple[str, str], ...]:
     return (
         ("host.yaml", whole(target)),
         ("docker.yaml", _DOCKER),
-        ("compose.yaml", _COMPOSE % _token_line(target, "      HOSTS_MCP_TOKEN: ${HOSTS_MCP_TOKEN:?set to the token}\n")),
+        (
+            "compose.yaml",
+            _COMPOSE % _token_line(target, "      HOSTS_MCP_TOKEN: ${HOSTS_MCP_TOKEN:?set to the token}\n"),
+        ),
     )
 
 

@@ -1,0 +1,67 @@
+"""A host at one moment: its own present, and the newest value of each derived signal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from hosts_mcp.hosts.status import Status, status
+from hosts_mcp.signals.model import BoxFacts, Samples
+from hosts_mcp.signals.samples import derive
+from hosts_mcp.store.protocol import Host, Store
+from hosts_mcp.timerange import NS
+
+DAY_NS = 86_400 * NS
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    value: float
+    at_ns: int
+    unit: str
+
+
+def host_now(host: Host, now_ns: int) -> int:
+    """The host's present on its own clock: its newest point plus the time since that arrived here.
+
+    A replay of old data therefore has a present too, and gives the same answers as when it was live.
+    """
+    if host.newest_ns is None:
+        return now_ns
+    return host.newest_ns + max(0, now_ns - host.last_arrived_ns)
+
+
+def facts(host: Host) -> BoxFacts:
+    return BoxFacts(cpu_count=host.cpu_count, memory_bytes=host.memory_bytes, os_type=host.os_type)
+
+
+def newest(host: Host, samples: Samples, names: Iterable[str] | None = None) -> Mapping[str, Reading]:
+    """The last known value of each derived signal; a signal without one is absent."""
+    found = {}
+    for name, series in derive(samples, facts(host), names).items():
+        for value, at_ns in zip(reversed(series.values), reversed(series.ends_ns), strict=True):
+            if value is not None:
+                found[name] = Reading(value, at_ns, series.unit)
+                break
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """When somebody held the file and could receive: silence at any other time says nothing about a host."""
+
+    gaps: tuple[tuple[int, int], ...]
+    since_ns: int | None
+    """End of the newest gap; None when there was none within a day."""
+    now: bool
+
+    @classmethod
+    def last_day(cls, store: Store, now_ns: int) -> Listening:
+        gaps = tuple(store.not_listening(now_ns - DAY_NS, now_ns))
+        deaf = bool(gaps) and gaps[-1][1] >= now_ns - NS
+        return cls(gaps, gaps[-1][1] if gaps and not deaf else None, not deaf)
+
+    def status(self, host: Host, now_ns: int) -> Status:
+        """Live, stale or down; while nobody listens, as it was when somebody last did."""
+        asked_ns = now_ns if self.now else max(self.gaps[-1][0], host.last_arrived_ns)
+        return status(host, asked_ns, listening_since_ns=self.since_ns)
