@@ -20,12 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hosts_mcp import __version__
 from hosts_mcp.answers.base import REST_BUDGET
+from hosts_mcp.answers.collector_config import TOKEN_FROM_ENVIRONMENT, Target
 from hosts_mcp.errors import HostsMcpError
 from hosts_mcp.ingest.server import Ingest
 from hosts_mcp.serve import inside, rest
 from hosts_mcp.serve.asking import Desk
 from hosts_mcp.serve.mcp import HostsServer
-from hosts_mcp.serve.presence import SERVICE
+from hosts_mcp.serve.presence import SERVICE, from_elsewhere
 from hosts_mcp.serve.problems import problem, problem_of
 from hosts_mcp.serve.questions import BY_TOOL
 from hosts_mcp.serve.security import Guard
@@ -41,13 +42,20 @@ class Server:
         self.activity = Activity()
         self._problems = problems
         self.ingest = Ingest(settings, token=token)
-        self.desk = Desk(lambda: self.ingest.reader, self.problems)
+        self._token = token
+        self.desk = Desk(lambda: self.ingest.reader, self.problems, self.target)
         self.mcp = HostsServer(self.desk)
         self.app = self._build(token)
 
     def problems(self) -> list[str]:
         """What does not work as configured, in sentences."""
         return [*self._problems, *self.ingest.problems]
+
+    def target(self) -> Target:
+        """Where collectors send to, as printed in configurations; the token itself is never printed in answers."""
+        endpoints = {name: from_elsewhere(address) for name, address in self.ingest.endpoints.items()}
+        token = TOKEN_FROM_ENVIRONMENT if self._token() else None
+        return Target(grpc=endpoints.get("grpc"), http=endpoints.get("http"), token=token)
 
     def idle_seconds(self) -> float:
         """Since the last request of any client or the last OTLP request; 0 while a client is connected."""
@@ -117,6 +125,12 @@ class Activity:
     def note_requests(self, requests: object) -> None:
         if requests != self._requests:
             self._requests, self._last = requests, time.monotonic()
+
+    def target(self) -> Target:
+        """Where collectors send to, as printed in configurations; the token itself is never printed in answers."""
+        endpoints = {name: from_elsewhere(address) for name, address in self.ingest.endpoints.items()}
+        token = TOKEN_FROM_ENVIRONMENT if self._token() else None
+        return Target(grpc=endpoints.get("grpc"), http=endpoints.get("http"), token=token)
 
     def idle_seconds(self) -> float:
         return 0.0 if self._open else time.monotonic() - self._last

@@ -10,6 +10,7 @@ import anyio
 from anyio import to_thread
 
 from hosts_mcp.answers.base import Answer, Budget
+from hosts_mcp.answers.collector_config import LOCAL, Target
 from hosts_mcp.errors import HostsMcpError
 from hosts_mcp.serve.questions import Question
 from hosts_mcp.store.protocol import Store
@@ -34,10 +35,12 @@ class Desk:
         self,
         store: Callable[[], Store],
         notices: Callable[[], list[str]] = list,
+        target: Callable[[], Target] = lambda: LOCAL,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
         self.store = store
         self._notices = notices
+        self._target = target
         self._deadline_seconds = deadline_seconds
         self._workers = anyio.CapacityLimiter(WORKERS)
 
@@ -47,9 +50,11 @@ class Desk:
         Raises HostsMcpError for everything that the caller can do something about.
         """
         arguments, notes = question.accept(given)
-        answer = await self.work(
-            lambda: question.ask(self.store(), arguments, now_ns=time.time_ns(), budget=budget), question.tool
-        )
+
+        def work() -> Answer:
+            return question.ask(self.store(), arguments, now_ns=time.time_ns(), budget=budget, target=self._target())
+
+        answer = await self.work(work, question.tool)
         if question.tool == "list_hosts":
             notes = [*notes, *self._notices()]
         return answer.model_copy(update={"notes": [*(answer.notes or ()), *notes]}) if notes else answer

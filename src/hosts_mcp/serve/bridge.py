@@ -252,4 +252,4 @@ def _header_value(name: str) -> str:
 
 
 def _say(text: str) -> None:
-    print(f"hosts-mcp mcp: {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"hosts-mcp mcp: {text}\n")

@@ -10,8 +10,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from hosts_mcp.answers.lookup import find_host
 from hosts_mcp.errors import BadArgument
-from hosts_mcp.hosts.identity import Inventory
 from hosts_mcp.ingest.server import Ingest
 from hosts_mcp.otlp.transport import Busy, Request, Signal, Undecodable
 from hosts_mcp.serve.problems import problem
@@ -38,7 +38,7 @@ def routes(ingest: Callable[[], Ingest]) -> list[Route]:
         return JSONResponse({"settled": True})
 
     async def forget(request: HttpRequest) -> Response:
-        host = Inventory(ingest().reader.hosts()).find(request.path_params["host"])
+        host = find_host(ingest().reader, request.path_params["host"])
         await ingest().run(lambda writer: writer.forget(host.id))
         return JSONResponse({"forgotten": host.key})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -80,6 +81,12 @@ def healthz(url: str) -> dict[str, Any]:
         return {}
     finally:
         connection.close()
+
+
+def from_elsewhere(address: str) -> str:
+    """HOST:PORT as another machine would write it: the wildcard address is this machine, by name."""
+    host, _, port = address.rpartition(":")
+    return f"{socket.gethostname()}:{port}" if host in ("0.0.0.0", "[::]") else address
 
 
 def connect(url: str, timeout_seconds: float | None) -> http.client.HTTPConnection:

@@ -31,4 +31,4 @@ def problem(status: int, detail: str, code: str, headers: Mapping[str, str] | No
 
 def problem_of(error: HostsMcpError) -> JSONResponse:
     more = {"candidates": list(error.candidates)} if error.candidates else {}
-    return problem(STATUS_OF_CODE.get(error.code, 500), error.message, error.code, **more)
+    return problem(STATUS_OF_CODE.get(error.code, 500), error.message, error.code, None, **more)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -112,15 +112,22 @@ class Question:
             raise BadArgument(f"{self.tool} needs {' and '.join(missing)}. It takes: {self._takes()}.")
         return arguments, [self._note(ignored)] if ignored else []
 
-    def ask(self, store: Store, arguments: Mapping[str, str | int], *, now_ns: int, budget: Budget) -> Answer:
-        """Compute the answer; blocks. Raises what `answers` raises (`hosts_mcp.errors`)."""
-        found: Answer = self._module().answer(store, **arguments, now_ns=now_ns, budget=budget)
-        return found
+    def ask(
+        self, store: Store, arguments: Mapping[str, str | int], *, now_ns: int, budget: Budget, **about_server: Any
+    ) -> Answer:
+        """Compute the answer; blocks. Raises what `answers` raises (`hosts_mcp.errors`).
+
+        `about_server`: what an answer may say about the server itself (`target`, `link_base`), where it takes that.
+        """
+        answer = self._answer()
+        taken = inspect.signature(answer).parameters
+        more = {name: value for name, value in about_server.items() if name in taken}
+        return answer(store, **arguments, now_ns=now_ns, budget=budget, **more)
 
     def model(self) -> type[Answer]:
         """The pydantic model of the answer."""
-        answer: type[Answer] = inspect.signature(self._module().answer, eval_str=True).return_annotation
-        return answer
+        model: type[Answer] = inspect.signature(self._answer(), eval_str=True).return_annotation
+        return model
 
     def input_schema(self) -> dict[str, Any]:
         """Flat JSON Schema of the arguments: a type everywhere, no $ref, no anyOf, nothing nullable."""
@@ -135,8 +142,9 @@ class Question:
     def _takes(self) -> str:
         return ", ".join(argument.name for argument in self.arguments) or "no arguments"
 
-    def _module(self) -> Any:
-        return importlib.import_module(f"hosts_mcp.answers.{self.tool}")
+    def _answer(self) -> Callable[..., Answer]:
+        answer: Callable[..., Answer] = importlib.import_module(f"hosts_mcp.answers.{self.tool}").answer
+        return answer
 
 
 INJECTED = frozenset({"wait_for_previous"})

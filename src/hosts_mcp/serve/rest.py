@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from hosts_mcp.answers.base import REST_BUDGET, Answer, compact_json
+from hosts_mcp.answers.lookup import find_host
 from hosts_mcp.errors import BadArgument
-from hosts_mcp.hosts.identity import Inventory
 from hosts_mcp.serve.asking import Desk
 from hosts_mcp.serve.openapi import document
 from hosts_mcp.serve.questions import BY_TOOL, QUESTIONS, Question
@@ -84,7 +84,7 @@ def _flag(given: dict[str, Any], name: str) -> bool:
 async def _stored(desk: Desk, host: str) -> dict[str, int]:
     def count() -> dict[str, int]:
         store = desk.store()
-        found = store.stored(Inventory(store.hosts()).find(host).id)
+        found = store.stored(find_host(store, host).id)
         return {"points": found.points, "series": found.series, "processes": found.processes}
 
     return await desk.work(count, "stored")

@@ -1,4 +1,4 @@
-"""Find the server of a database, or start one that outlives its starter; of several starters at once only one does.
+"""Find, start or stop the server of a database; of several starters at once only one starts one.
 
 Standard library only: this runs in the bridge.
 """
@@ -97,11 +97,8 @@ def _last_words(log: Path, since: int) -> str:
 
 def _named(found: presence.Presence) -> str:
     if found.version != __version__:
-        print(
-            f"hosts-mcp mcp: the running server is version {found.version}, this is {__version__}; "
-            "hosts-mcp stop ends it.",
-            file=sys.stderr,
-            flush=True,
+        sys.stderr.write(
+            f"hosts-mcp: the server is version {found.version}, this is {__version__}; end it by hosts-mcp stop.\n"
         )
     return found.url
 
