@@ -28,7 +28,10 @@ def find_host(store: Store, text: str) -> Host:
                 f"No host {quote(text, 64)}: no host has reported yet. Call {call('list_hosts')} for what arrived."
             )
         else:
-            message = f"No host {quote(text, 64)} among {plural(len(hosts), 'host')}. {_nearest(error.candidates)}"
+            near, words = error.candidates, "Nearest"
+            if not near:
+                near, words = tuple(h.key for h in hosts[:_SHOWN]), "There are"
+            message = f"No host {quote(text, 64)}. {_nearest(near, words)} Call {call('list_hosts')} for all."
         raise NoSuchHost(message, candidates=error.candidates) from None
     except AmbiguousName as error:
         message = f"{quote(text, 64)} fits several hosts. {_nearest(error.candidates, 'It could be')}"

@@ -1,0 +1,156 @@
+"""The curves of a host over a range, read from whatever holds them: wide rows, the rollup, or full-fidelity points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hosts_mcp.answers.curve import Curve, curve, joined
+from hosts_mcp.answers.vitals import facts
+from hosts_mcp.signals.devices import derive_devices
+from hosts_mcp.signals.model import RawSeries, SignalSeries
+from hosts_mcp.signals.processes import derive_processes
+from hosts_mcp.signals.rates import increases
+from hosts_mcp.signals.samples import derive
+from hosts_mcp.store.protocol import Entity, Host, Rollup, Store
+from hosts_mcp.text import clean
+from hosts_mcp.timerange import NS, TimeRange
+
+ROLLUP_NS = 300 * NS
+MOST_ROWS = 10_000
+"""A range with more readings is read from the five-minute rollup, but for its newest part."""
+MOST_SCRAPES = 720
+"""Full-fidelity scrapes read for curves per device; more are thinned evenly."""
+MOST_PROCESS_SCRAPES = 240
+
+_RAW_NAMES = {"device": ("disk",), "mount": ("filesystem", "disk"), "interface": ("net",), "cpu": ("cpu",)}
+"""`by` -> words of which a metric has one in its name when it may say something per such subject."""
+_SIGNAL_NAMES = {
+    "device": ("disk_",),
+    "mount": ("filesystem_", "inodes_"),
+    "interface": ("network_",),
+    "cpu": ("cpu_",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    curves: list[Curve]
+    notes: list[str] = field(default_factory=list)
+
+
+def curves_of(store: Store, host: Host, time: TimeRange) -> Curves:
+    """Every derived signal of the whole box that has a reading in the range."""
+    border = time.start_ns
+    older: dict[str, Curve] = {}
+    if _readings(host, time) > MOST_ROWS:
+        rollup = store.rollup(host.id, time.start_ns, time.end_ns)
+        if rollup.starts_ns:
+            border = min(rollup.starts_ns[-1] + ROLLUP_NS, time.end_ns)
+            older = _rolled(rollup, TimeRange(time.start_ns, border))
+    newer = _sampled(store, host, TimeRange(border, time.end_ns)) if border < time.end_ns else {}
+    first = min((c.segments[0].start_ns for c in newer.values()), default=time.end_ns)
+    if not older and first - time.start_ns > 2 * ROLLUP_NS:
+        # The rows may have expired while their rollup is still kept.
+        older = _rolled(store.rollup(host.id, time.start_ns, first), TimeRange(time.start_ns, first))
+    names = {**older, **newer}
+    curves = [_either(older.get(name), newer.get(name)) for name in names]
+    notes = ["Older part from five-minute means and maxima."] if older else []
+    return Curves(curves, notes)
+
+
+def curves_by(store: Store, host: Host, time: TimeRange, by: str) -> Curves:
+    """The curves of each device, mount, interface, cpu or process of the box."""
+    return _by_process(store, host, time) if by == "process" else _by_device(store, host, time, by)
+
+
+def raw_curves(store: Store, host: Host, time: TimeRange, metrics: Sequence[str]) -> list[Curve]:
+    """Metrics by the name they were sent with, one curve per series: gauges as sent, counters per second."""
+    before = TimeRange(_one_before(host, time), time.end_ns)
+    raw = store.points(host.id, metrics, before.start_ns, before.end_ns, limit_scrapes=MOST_SCRAPES)
+    curves = (curve(_as_signal(series), time) for series in raw)
+    return sorted((c for c in curves if c.segments), key=lambda c: (metrics.index(_metric(c)), c.subject or ""))
+
+
+def process_label(entity: Entity) -> str:
+    """How a process is called: title or script where known, executable, and its pid."""
+    attributes = entity.attributes
+    name = attributes.get("process.title") or attributes.get("process.executable.name") or "process"
+    script = attributes.get("process.script")
+    pid = attributes.get("process.pid")
+    words = f"{clean(name, 48)} {clean(script, 48)}" if script else clean(name, 64)
+    return f"{words} ({pid})" if pid is not None else words
+
+
+def _readings(host: Host, time: TimeRange) -> float:
+    return (time.end_ns - time.start_ns) / (host.interval_ns or 10 * NS)
+
+
+def _one_before(host: Host, time: TimeRange) -> int:
+    return time.start_ns - 2 * (host.interval_ns or 60 * NS)
+
+
+def _sampled(store: Store, host: Host, time: TimeRange) -> dict[str, Curve]:
+    derived = derive(store.samples(host.id, time.start_ns, time.end_ns), facts(host))
+    curves = {name: curve(series, time) for name, series in derived.items()}
+    return {name: c for name, c in curves.items() if c.segments}
+
+
+def _rolled(rollup: Rollup, time: TimeRange) -> dict[str, Curve]:
+    ends = [start + ROLLUP_NS for start in rollup.starts_ns]
+    curves = {
+        name: curve(SignalSeries(name, "", rollup.starts_ns, ends, means), time, rollup.maximum.get(name))
+        for name, means in rollup.mean.items()
+    }
+    return {name: c for name, c in curves.items() if c.segments}
+
+
+def _either(older: Curve | None, newer: Curve | None) -> Curve:
+    if older is None or newer is None:
+        found = older or newer
+        assert found is not None
+        return found
+    return joined(older, newer)
+
+
+def _by_device(store: Store, host: Host, time: TimeRange, by: str) -> Curves:
+    wanted = _RAW_NAMES[by]
+    metrics = [m.metric for m in store.metric_names(host.id) if m.entity_kind == "host" and _any(wanted, m.metric)]
+    raw = store.points(host.id, metrics, _one_before(host, time), time.end_ns, limit_scrapes=MOST_SCRAPES)
+    derived = derive_devices(raw, facts(host))
+    return Curves([curve(s, time) for s in derived if s.subject and s.name.startswith(_SIGNAL_NAMES[by])])
+
+
+def _any(words: Sequence[str], metric: str) -> bool:
+    return any(word in metric for word in words)
+
+
+def _by_process(store: Store, host: Host, time: TimeRange) -> Curves:
+    entities = {e.id: e for e in store.processes(host.id, time.start_ns, time.end_ns)}
+    if not entities:
+        return Curves([], ["No processes: the process scraper is off (see host_status for the lines that add it)."])
+    names = {m.metric for m in store.metric_names(host.id) if m.entity_kind == "process"}
+    raw = store.points(
+        host.id, sorted(names), _one_before(host, time), time.end_ns,
+        entity_kind="process", entity_ids=entities, limit_scrapes=MOST_PROCESS_SCRAPES,
+    )  # fmt: skip
+    curves = []
+    for entity_id, signals in derive_processes(raw, facts(host)).items():
+        label = process_label(entities[entity_id]) if entity_id in entities else f"process {entity_id}"
+        for series in signals.values():
+            c = curve(series, time)
+            curves.append(Curve(c.name, c.segments, c.unit, label, c.source, c.quality))
+    return Curves(curves)
+
+
+def _as_signal(raw: RawSeries) -> SignalSeries:
+    labels = ", ".join(f"{clean(k, 40)}={clean(v, 40)}" for k, v in raw.slot.attributes) or None
+    if raw.slot.kind in ("counter", "delta"):
+        starts, ends, values = increases(raw)
+        return SignalSeries(raw.slot.metric, f"{raw.slot.unit}/s", starts, ends, values, labels, raw.source)
+    starts = [*raw.times_ns[:1], *raw.times_ns[:-1]]
+    return SignalSeries(raw.slot.metric, raw.slot.unit, starts, raw.times_ns, raw.values, labels, raw.source)
+
+
+def _metric(c: Curve) -> str:
+    return c.name
