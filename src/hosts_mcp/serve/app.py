@@ -126,12 +126,6 @@ class Activity:
         if requests != self._requests:
             self._requests, self._last = requests, time.monotonic()
 
-    def target(self) -> Target:
-        """Where collectors send to, as printed in configurations; the token itself is never printed in answers."""
-        endpoints = {name: from_elsewhere(address) for name, address in self.ingest.endpoints.items()}
-        token = TOKEN_FROM_ENVIRONMENT if self._token() else None
-        return Target(grpc=endpoints.get("grpc"), http=endpoints.get("http"), token=token)
-
     def idle_seconds(self) -> float:
         return 0.0 if self._open else time.monotonic() - self._last
 

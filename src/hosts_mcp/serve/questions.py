@@ -203,7 +203,8 @@ QUESTIONS: tuple[Question, ...] = (
             Argument(
                 "sort",
                 "text",
-                "name, status, cpu, memory, load or last_seen; empty (default): worst status first",
+                "name, status, findings, cpu, memory, load, processes or last_seen, - before it reverses; empty "
+                "(default): worst first",
                 "",
             ),
             Argument("limit", "number", "most hosts in this answer; 0 (default): as many as fit", 0, (), 0, 500),
