@@ -24,7 +24,7 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     summary: str = Field(description="the answer in one sentence")
-    notes: list[str] | None = Field(None, description="what was ignored, cut or missing")
+    notes: list[str] | None = Field(default=None, description="what was ignored, cut or missing")
 
     def to_text(self) -> str:
         """The whole answer as text, for a terminal or a model that sees no structured part."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
@@ -25,24 +26,24 @@ class TraceRow(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     trace_id: str
-    root: str | None = Field(None, description="name of the root span; absent while it has not arrived")
+    root: str | None = Field(default=None, description="name of the root span; absent while it has not arrived")
     service: str | None = None
     outcome: Literal["ok", "error", "unfinished"]
     start: str = Field(description="UTC")
     duration_seconds: float | None = None
     spans: int
     errors: int = 0
-    hosts: list[str] | None = Field(None, description="keys of the hosts its spans ran on; absent: not known")
+    hosts: list[str] | None = Field(default=None, description="keys of the hosts its spans ran on; absent: not known")
 
 
 class FoundTraces(Answer):
     """Answer of find_traces."""
 
-    start: str | None = Field(None, description="range searched, UTC; absent: all retention")
+    start: str | None = Field(default=None, description="range searched, UTC; absent: all retention")
     end: str | None = None
     order: str
     traces: list[TraceRow]
-    more: bool = Field(False, description="further traces fit; narrow the filter or raise limit")
+    more: bool = Field(default=False, description="further traces fit; narrow the filter or raise limit")
     next: str | None = None
 
     def to_text(self) -> str:
@@ -174,13 +175,16 @@ def _text_row(row: TraceRow) -> list[str | None]:
     ]
 
 
+_BAD: tuple[tuple[Outcome, str], ...] = (("error", "failed"), ("unfinished", "unfinished"))
+
+
 def _summary(traces: Sequence[TraceSummary], more: bool, box: Host | None, wanted: TraceFilter) -> str:
     where = f" on {quote(box.key, 64)}" if box else ""
     searched = f"{when(wanted.start_ns)}..{when(wanted.end_ns)}" if wanted.start_ns is not None else "all retention"
     if not traces:
         return f"No trace{where} fits in {searched}."
-    bad = [f"{n} {word}" for word, n in (("failed", sum(t.outcome == "error" for t in traces)),
-                                         ("unfinished", sum(t.outcome == "unfinished" for t in traces))) if n]  # fmt: skip
+    outcomes = Counter(t.outcome for t in traces)
+    bad = [f"{outcomes[o]} {word}" for o, word in _BAD if outcomes[o]]
     slowest = human_seconds(max(t.duration_ns for t in traces) / NS)
     first = f"{'The first ' if more else ''}{plural(len(traces), 'trace')}"
     return f"{first}{where} in {searched}, {wanted.order}: {', '.join([*bad, f'slowest {slowest}'])}."

@@ -32,16 +32,22 @@ class MetricRow(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     signal: str
-    subject: str | None = Field(None, description="device, mount, interface, cpu, process, or attributes as sent")
-    unit: str | None = Field(None, description="ratio is 0 to 1")
+    subject: str | None = Field(
+        default=None, description="device, mount, interface, cpu, process, or attributes as sent"
+    )
+    unit: str | None = Field(default=None, description="ratio is 0 to 1")
     last: float | None = None
     min: float | None = None
     max: float | None = None
     avg: float | None = None
     p95: float | None = None
-    sparkline: str | None = Field(None, description="equal parts of the range, from zero up; · not measured")
-    values: list[float | None] | None = Field(None, description="mean of each equal part of the range; null is a gap")
-    peaks: list[float | None] | None = Field(None, description="maximum of each part, where it differs from the mean")
+    sparkline: str | None = Field(default=None, description="equal parts of the range, from zero up; · not measured")
+    values: list[float | None] | None = Field(
+        default=None, description="mean of each equal part of the range; null is a gap"
+    )
+    peaks: list[float | None] | None = Field(
+        default=None, description="maximum of each part, where it differs from the mean"
+    )
 
 
 class HostMetrics(Answer):
@@ -50,12 +56,12 @@ class HostMetrics(Answer):
     host: str
     start: str = Field(description="UTC, on the host's clock")
     end: str
-    interval_seconds: float | None = Field(None, description="usual spacing of the host's readings")
-    point_seconds: float | None = Field(None, description="length of one part of values")
+    interval_seconds: float | None = Field(default=None, description="usual spacing of the host's readings")
+    point_seconds: float | None = Field(default=None, description="length of one part of values")
     metrics: list[MetricRow]
     total: int = Field(description="signals that fit, shown or not")
-    gaps: list[str] | None = Field(None, description="parts of the range without any reading")
-    missing: list[str] | None = Field(None, description="asked for, but nothing was sent")
+    gaps: list[str] | None = Field(default=None, description="parts of the range without any reading")
+    missing: list[str] | None = Field(default=None, description="asked for, but nothing was sent")
     next: str | None = None
 
     def to_text(self) -> str:
@@ -188,7 +194,7 @@ def _text_row(row: MetricRow) -> list[str | None]:
 
 
 _HEADLINES = (
-    ("cpu_busy_ratio", "CPU"), ("memory_used_ratio", "memory"), ("load_1m", "load"), ("disk_busy_ratio", "busiest disk"),
+    ("cpu_busy_ratio", "CPU"), ("memory_used_ratio", "memory"), ("load_1m", "load"), ("disk_busy_ratio", "disk busy"),
     ("filesystem_used_ratio", "fullest filesystem"),
 )  # fmt: skip
 

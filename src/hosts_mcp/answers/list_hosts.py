@@ -36,22 +36,24 @@ class HostRow(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     host: str = Field(description="key for every other call")
-    name: str | None = Field(None, description="its present name, when the key is another")
+    name: str | None = Field(default=None, description="its present name, when the key is another")
     status: Literal["live", "stale", "down"]
-    reason: str | None = Field(None, description="why not live")
-    last_seen: str | None = Field(None, description="arrival of its newest point, UTC")
+    reason: str | None = Field(default=None, description="why not live")
+    last_seen: str | None = Field(default=None, description="arrival of its newest point, UTC")
     os: str | None = None
     arch: str | None = None
-    marks: list[str] | None = Field(None, description="kubernetes node, app-reported (not a box), unidentified source")
+    marks: list[str] | None = Field(
+        default=None, description="kubernetes node, app-reported (not a box), unidentified source"
+    )
     cpu_cores: int | None = None
-    cpu_ratio: float | None = Field(None, description="busy share of all cores, 0 to 1, without I/O wait")
+    cpu_ratio: float | None = Field(default=None, description="busy share of all cores, 0 to 1, without I/O wait")
     memory_ratio: float | None = None
     memory_used_bytes: int | None = None
     memory_bytes: int | None = None
     load_1m: float | None = None
     load_per_core: float | None = None
     processes: int | None = None
-    findings: list[str] | None = Field(None, description="severity and code of open findings")
+    findings: list[str] | None = Field(default=None, description="severity and code of open findings")
     link: str | None = None
 
 
@@ -66,13 +68,17 @@ class Totals(BaseModel):
     down: int
     cpu_cores: int | None = None
     cpu_used_cores: float | None = None
-    cpu_hosts: int = Field(0, description="live hosts counted in cpu_used_cores and cpu_cores")
+    cpu_hosts: int = Field(default=0, description="live hosts counted in cpu_used_cores and cpu_cores")
     memory_bytes: int | None = None
     memory_used_bytes: int | None = None
     memory_hosts: int = 0
     with_findings: int = 0
-    app_reported: int = Field(0, description="known from an application's SDK only: listed, not counted as hosts")
-    workloads: int = Field(0, description="containers and pods with metrics of their own: neither listed nor counted")
+    app_reported: int = Field(
+        default=0, description="known from an application's SDK only: listed, not counted as hosts"
+    )
+    workloads: int = Field(
+        default=0, description="containers and pods with metrics of their own: neither listed nor counted"
+    )
 
 
 class Inventory(Answer):
@@ -81,10 +87,10 @@ class Inventory(Answer):
     totals: Totals
     matching: int = Field(description="rows that fit query and status, over all pages")
     hosts: list[HostRow]
-    next_cursor: str | None = Field(None, description="pass as cursor for the following rows")
+    next_cursor: str | None = Field(default=None, description="pass as cursor for the following rows")
     as_of: str = Field(description="UTC")
     nothing_yet: NothingYet | None = None
-    next: str | None = Field(None, description="the next call, ready to use")
+    next: str | None = Field(default=None, description="the next call, ready to use")
 
     def to_text(self) -> str:
         lines = [self.summary]
@@ -202,7 +208,7 @@ def _fits(box: _Box, query: str) -> bool:
     """Every word of the query occurs in a name, alias, id, OS, node, mark or finding of the box."""
     host = box.host
     texts = [host.key, host.name, host.host_id, *host.aliases, host.node, host.cluster, host.os_type,
-             host.os_description, host.arch, *_marks(host), *(f.code for f in box.findings)]  # fmt: skip
+             host.os_description, host.arch, *marks(host), *(f.code for f in box.findings)]  # fmt: skip
     haystack = " ".join(t for t in texts if t).lower()
     return all(word in haystack for word in query.lower().split())
 
@@ -276,7 +282,7 @@ def _row(box: _Box, link_base: str | None) -> HostRow:
         last_seen=when(host.last_arrived_ns or None),
         os=clean(host.os_type, 24) if host.os_type else None,
         arch=clean(host.arch, 16) if host.arch else None,
-        marks=_marks(host) or None,
+        marks=marks(host) or None,
         cpu_cores=host.cpu_count,
         cpu_ratio=shortened(box.value("cpu_busy_ratio"), 3),
         memory_ratio=shortened(ratio, 3),
@@ -295,16 +301,16 @@ def _finding(finding: FindingRow) -> str:
     return f"{finding.severity} {finding.code}{subject}"
 
 
-def _marks(host: Host) -> list[str]:
-    marks = []
+def marks(host: Host) -> list[str]:
+    """What sets a row apart from an ordinary box."""
+    found = []
     if host.node:
-        marks.append("k8s node")
+        found.append("k8s node")
     if host.kind == "app":
-        language = f" · {clean(host.sdk_language, 16)}" if host.sdk_language else ""
-        marks.append(f"app-reported{language}")
+        found.append(f"app-reported · {clean(host.sdk_language, 16)}" if host.sdk_language else "app-reported")
     if host.kind == "unidentified":
-        marks.append("unidentified source")
-    return marks
+        found.append("unidentified source")
+    return found
 
 
 def _text_row(row: HostRow) -> list[str | None]:

@@ -13,7 +13,7 @@ from hosts_mcp.store.protocol import SqlResult, Store
 from hosts_mcp.text import clean
 
 SECONDS = 5.0
-LONGEST_CELL = 400
+LONGEST_CELL = 4096
 
 
 class QueryResult(Answer):
@@ -22,7 +22,7 @@ class QueryResult(Answer):
     columns: list[str] = Field(default_factory=list)
     rows: list[list[str | int | float | None]] = Field(default_factory=list)
     truncated: bool = False
-    sql_schema: str | None = Field(None, description="views and columns; only when no statement was given")
+    sql_schema: str | None = Field(default=None, description="views and columns; only when no statement was given")
     next: str | None = None
 
     def to_text(self) -> str:
@@ -36,7 +36,7 @@ class QueryResult(Answer):
         return "\n".join(lines)
 
 
-def answer(store: Store, sql: str = "", *, now_ns: int, budget: Budget = MCP_BUDGET) -> QueryResult:
+def answer(store: Store, sql: str = "", *, now_ns: int, budget: Budget = MCP_BUDGET) -> QueryResult:  # noqa: ARG001
     """Run one statement that the engine holds to reading: 5 s, the budget's rows and bytes. Raises BadQuery."""
     if not sql.strip():
         return QueryResult(
@@ -46,7 +46,8 @@ def answer(store: Store, sql: str = "", *, now_ns: int, budget: Budget = MCP_BUD
         )
     room = budget.times(2)
     found = store.sql(sql, max_rows=budget.rows, max_bytes=4 * room.text_bytes, seconds=SECONDS)
-    rows = [[_cell(value) for value in row] for row in found.rows]
+    longest = min(LONGEST_CELL, room.text_bytes // 30)
+    rows = [[_cell(value, longest) for value in row] for row in found.rows]
     columns = [clean(c, 64) for c in found.columns]
 
     def build(count: int) -> QueryResult:
@@ -74,15 +75,15 @@ def _cut_note(found: SqlResult, count: int, read: int) -> str:
     )
 
 
-def _cell(value: Any) -> str | int | float | None:
+def _cell(value: Any, longest: int) -> str | int | float | None:
     """A value as JSON can carry it: bytes in hex, text made safe and cut, no numbers that are not finite."""
     if isinstance(value, bytes):
-        value = value[: LONGEST_CELL // 2].hex()
+        value = value[: longest // 2].hex()
     if isinstance(value, str):
-        return clean(value, LONGEST_CELL)
+        return clean(value, longest)
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value if isinstance(value, int | float) or value is None else clean(value, LONGEST_CELL)
+    return value if isinstance(value, int | float) or value is None else clean(value, longest)
 
 
 def _cell_text(value: str | float | None) -> str | None:

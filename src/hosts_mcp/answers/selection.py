@@ -77,7 +77,9 @@ def select(text: str, signals: Collection[str], stored: Collection[str]) -> Sele
 
     Raises BadArgument with the nearest names for a word that is none of them.
     """
-    families, chosen, raw = [], [], []
+    families: list[str] = []
+    chosen: list[str] = []
+    raw: list[str] = []
     for word in filter(None, re.split(r"[,\s]+", text)):
         lowered = word.lower()
         if lowered in ("all", "*"):

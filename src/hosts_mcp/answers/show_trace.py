@@ -1,4 +1,4 @@
-"""One trace as a compact tree: where each span ran, what it took itself, what failed, never ended or lost its parent."""
+"""One trace as a compact tree: where each span ran, what it took itself, what failed or never ended."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class SpanRow(BaseModel):
     depth: int
     name: str
     service: str | None = None
-    host: str | None = Field(None, description="key of the host it ran on; absent: not known")
+    host: str | None = Field(default=None, description="key of the host it ran on; absent: not known")
     offset_seconds: float = Field(description="start after the trace's start")
-    duration_seconds: float | None = Field(None, description="absent: it never ended")
-    self_seconds: float | None = Field(None, description="its own time, without its children")
-    marks: list[str] | None = Field(None, description="error, unfinished, orphan (its parent never arrived)")
+    duration_seconds: float | None = Field(default=None, description="absent: it never ended")
+    self_seconds: float | None = Field(default=None, description="its own time, without its children")
+    marks: list[str] | None = Field(default=None, description="error, unfinished, orphan (its parent never arrived)")
     error: str | None = None
-    hidden: int | None = Field(None, description="spans below it that are not shown")
-    attributes: dict[str, str] | None = Field(None, description="only with detail=full")
+    hidden: int | None = Field(default=None, description="spans below it that are not shown")
+    attributes: dict[str, str] | None = Field(default=None, description="only with detail=full")
 
 
 class TraceTree(Answer):
@@ -72,7 +72,7 @@ def answer(
     trace_id: str,
     *,
     detail: str = "concise",
-    now_ns: int,
+    now_ns: int,  # noqa: ARG001
     budget: Budget = MCP_BUDGET,
 ) -> TraceTree:
     """The trace with that id or unique prefix, over all retention; `detail="full"` adds attributes and more spans.
