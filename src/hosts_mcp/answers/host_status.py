@@ -178,7 +178,7 @@ def answer(
     signals = _signals(now)
     reboots = _reboots(store, box, present_ns)
     uptime = (at_ns - box.boot_ns) / NS if box.boot_ns and at_ns > box.boot_ns else None
-    longest = max(map(len, (signals, processes, filesystems, findings, services)))
+    longest = max(len(signals), len(processes), len(filesystems), len(findings), len(services))
 
     def build(count: int) -> HostStatus:
         cut = [

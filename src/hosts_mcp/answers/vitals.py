@@ -51,17 +51,19 @@ class Listening:
     """When somebody held the file and could receive: silence at any other time says nothing about a host."""
 
     gaps: tuple[tuple[int, int], ...]
-    since_ns: int | None
-    """End of the newest gap; None when there was none within a day."""
     now: bool
+    """False: the newest gap has not ended."""
 
     @classmethod
     def last_day(cls, store: Store, now_ns: int) -> Listening:
         gaps = tuple(store.not_listening(now_ns - DAY_NS, now_ns))
-        deaf = bool(gaps) and gaps[-1][1] >= now_ns - NS
-        return cls(gaps, gaps[-1][1] if gaps and not deaf else None, not deaf)
+        return cls(gaps, not gaps or gaps[-1][1] < now_ns - NS)
 
     def status(self, host: Host, now_ns: int) -> Status:
         """Live, stale or down; while nobody listens, as it was when somebody last did."""
-        asked_ns = now_ns if self.now else max(self.gaps[-1][0], host.last_arrived_ns)
-        return status(host, asked_ns, listening_since_ns=self.since_ns)
+        if not self.gaps:
+            return status(host, now_ns)
+        stopped_ns, since_ns = self.gaps[-1]
+        if not self.now:
+            return status(host, max(stopped_ns, host.last_arrived_ns))
+        return status(host, now_ns, listening_since_ns=since_ns, stopped_listening_ns=stopped_ns)
