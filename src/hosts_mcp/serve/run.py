@@ -214,6 +214,12 @@ async def _idle(server: Server, limit_seconds: float, stop: asyncio.Event) -> No
 def log_to_stderr() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("hosts_mcp").setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").addFilter(_no_fault)
+
+
+def _no_fault(record: logging.LogRecord) -> bool:
+    """Streams that our own stop cuts off are no errors."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def _say_hello(server: Server) -> None:
