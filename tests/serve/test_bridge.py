@@ -120,7 +120,10 @@ def test_a_server_that_is_stopped_is_replaced_when_somebody_asks(db: Path) -> No
 
 
 def test_it_is_gone_soon_after_its_client_is_killed(db: Path, tmp_path: Path) -> None:
-    script = "import subprocess,sys,time; p=subprocess.Popen(sys.argv[1:],stdin=subprocess.PIPE); print(p.pid,flush=True); time.sleep(600)"
+    script = (
+        "import subprocess, sys, time; bridge = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE); "
+        "print(bridge.pid, flush=True); time.sleep(600)"
+    )
     client = subprocess.Popen(
         [sys.executable, "-c", script, *HOSTS_MCP, "mcp", "--db", str(db)],
         stdout=subprocess.PIPE, text=True, env=clean_environment(),

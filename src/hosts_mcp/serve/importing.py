@@ -139,7 +139,7 @@ class _Through:
         for _ in range(_RETRIES):
             status, found = await asyncio.to_thread(self.post, f"/inside/import/{signal}", body)
             if status == 200:
-                return int(found["rejected"])
+                return int(str(found["rejected"]))
             if status == 400:
                 raise Refused(str(found.get("detail")))
             if status != 503:
