@@ -146,7 +146,7 @@ def _name(inventory: Inventory, claim: _Claim) -> _Match | None:
     if not candidates:
         return None
     newest = max(candidates, key=lambda h: (inventory.last_arrived_ns(h), h.id))
-    if any(inventory.last_arrived_ns(h) > newest.first_arrived_ns for h in candidates if h is not newest):
+    if any(inventory.last_arrived_ns(h) >= newest.first_arrived_ns for h in candidates if h is not newest):
         return None
     sole = len(found) == 1 and not claim.workload
     reason = f"host.name is {quote(claim.name)}" + ("" if len(found) == 1 else ", a name that another host had before")

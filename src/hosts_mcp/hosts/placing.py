@@ -1,6 +1,6 @@
 """Which host metrics belong to: join, rename, upgrade in place, split clones, or a new host. Pure.
 
-The rules are the identity rules of docs/identity.md; reports behind them: one host per restart when the id churns
+Reports behind the rules: one host per restart when the id churns
 (opentelemetry-collector-contrib#18533), cloned machine ids (nginx/agent#1633), case twins (elastic/kibana#178650).
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hosts_mcp.hosts.names import digest, fold, is_container_name, is_short_of, normal_id, short, slug
-from hosts_mcp.hosts.resources import APP, BOXES, PEERS, REPLACES, WORKLOAD, Identity
+from hosts_mcp.hosts.resources import APP, BOXES, OWN_NAME, PEERS, REPLACES, WORKLOAD, Identity
 from hosts_mcp.otlp.batch import Value
 from hosts_mcp.store.protocol import Host
 from hosts_mcp.timerange import NS
@@ -142,7 +142,7 @@ def _of_short_name(inventory: Inventory, identity: Identity) -> list[Host]:
 
 def _redeployed(inventory: Inventory, identity: Identity) -> list[Host]:
     """A collector in a container gets a new name with every deployment: same sender, same boot, same machine."""
-    if not (identity.in_container and identity.name and is_container_name(identity.name)) or identity.boot_ns is None:
+    if identity.own_name is None or not is_container_name(identity.own_name) or identity.boot_ns is None:
         return []
     return [
         h
@@ -269,7 +269,7 @@ def _named(host: Host, identity: Identity) -> tuple[str, tuple[str, ...]]:
         chosen = name
     else:
         same_machine = identity.host_id is not None and identity.host_id == host.host_id
-        chosen = new if same_machine or identity.in_container else name
+        chosen = new if same_machine or identity.own_name else name
     return chosen, _aliases(chosen, host, identity, drop=stands_in and normal_id(name) == host.host_id)
 
 
@@ -287,6 +287,8 @@ def _described(known: Mapping[str, Value], identity: Identity) -> dict[str, Valu
     attributes = {**told, **known} if identity.source == APP else {**known, **told}
     if identity.peer:
         attributes[PEERS] = sorted({*(known.get(PEERS) or ()), identity.peer})[:_MOST_PEERS]
+    if identity.own_name:
+        attributes[OWN_NAME] = identity.own_name
     if identity.workload:
         attributes[WORKLOAD] = sorted({*(known.get(WORKLOAD) or ()), *identity.workload})
     text = {key: str(value) if (value := attributes.get(key)) else None for key in ("os.type", "host.arch")}

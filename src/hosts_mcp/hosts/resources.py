@@ -33,6 +33,9 @@ WORKLOAD = "hosts_mcp.workload"
 POINT_NAMES = ("host.name", "host", "nodename")
 """Point attributes that name the host where the resource does not: Telegraf, Vector, node_uname_info."""
 
+OWN_NAME = "hosts_mcp.own_name"
+"""Of a collector in a container: the container's host name, which the host is not called by if its node is known."""
+
 KEPT_PREFIXES = ("host.", "os.", "cloud.", "k8s.", "container.", "deployment.", "telemetry.sdk.", "service.")
 _KEPT_LENGTH = 256
 _KEPT_NUMBER = 64
@@ -55,8 +58,8 @@ class Identity:
     cluster: str | None = None
     workload: tuple[str, ...] = ()
     """Of a container what identifies it, strongest first: `uid:…`, `container:…`, `name:…`."""
-    in_container: bool = False
-    """A collector that reads the machine from inside a container."""
+    own_name: str | None = None
+    """Of a collector in a container: the host name that is the container's and not the machine's."""
     provisional_name: bool = False
     """The name only stands in (the id, a scrape address) and gives way to a real one."""
     makes_host: bool = True
@@ -78,6 +81,7 @@ def identify(
         return _container(resource, workload, source, peer, slots)
     node, host_id = normal_name(resource.text("k8s.node.name")), normal_id(resource.text("host.id"))
     given = normal_name(resource.text("host.name"))
+    own_name = given if given is not None and workload and is_own_name(resource, given) else None
     given = node or given if workload else given or node
     if given is None and host_id is None:
         given = _name_on_points(slots)
@@ -93,7 +97,7 @@ def identify(
         other_names=(address,) if address and name and fold(address) != fold(name) else (),
         node=node,
         cluster=normal_name(resource.text("k8s.cluster.name")),
-        in_container=bool(workload),
+        own_name=own_name,
         provisional_name=given is None,
         makes_host=source == COLLECTOR or any(is_host_metric(s.metric) for s in slots),
         attributes=kept_attributes(resource),
@@ -140,8 +144,11 @@ def hosts_on_points(slots: Sequence[Slot]) -> dict[str, tuple[int, ...]]:
 
 
 def kept_attributes(resource: Resource) -> dict[str, Value]:
-    """The attributes of a resource that describe its machine, workload or service; long text is cut."""
-    kept = sorted(key for key in resource.attributes if key.startswith(KEPT_PREFIXES))[:_KEPT_NUMBER]
+    """The attributes of a resource that describe its machine, workload or service; long text is cut.
+
+    Not host.name: that is the host's name or one of its aliases.
+    """
+    kept = sorted(k for k in resource.attributes if k.startswith(KEPT_PREFIXES) and k != "host.name")[:_KEPT_NUMBER]
     return {key: _cut(resource.attributes[key]) for key in kept}
 
 

@@ -8,8 +8,7 @@ from itertools import pairwise
 from typing import Literal
 
 from hosts_mcp.hosts import thresholds as table
-from hosts_mcp.hosts.names import is_container_name
-from hosts_mcp.hosts.resources import COLLECTOR
+from hosts_mcp.hosts.resources import COLLECTOR, OWN_NAME
 from hosts_mcp.hosts.status import Word
 from hosts_mcp.hosts.thresholds import Severity
 from hosts_mcp.signals.model import SignalSeries
@@ -130,12 +129,10 @@ def _in_container(host: Host, devices: Sequence[SignalSeries], newest_ns: int) -
     """At least two signs that the collector sees its container in place of the machine."""
     if host.kind != "host" or COLLECTOR not in host.sources:
         return None
-    own = str(host.attributes.get("host.name") or host.name)
     interfaces = {d.subject for d in devices if d.name.startswith("network_") and d.subject}
     signs = {
-        "its host name is a container's": is_container_name(own) or own == host.attributes.get("k8s.pod.name"),
+        "its host name is a container's": OWN_NAME in host.attributes,
         "it carries a container.id": bool(host.attributes.get("container.id")),
-        "it carries a pod's name": bool(host.attributes.get("k8s.pod.name") or host.attributes.get("k8s.pod.uid")),
         "it sees no interface but eth0": bool(interfaces) and interfaces <= {"lo", "eth0"},
     }
     found = [sign for sign, holds in signs.items() if holds]
