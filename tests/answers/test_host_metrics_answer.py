@@ -182,8 +182,8 @@ def test_bad_arguments_are_refused_in_words(filling, box):
 def test_foreign_text_never_comes_out_raw(filling, box, text):
     filling.writer.begin()
     entity = filling.writer.entity("host", box.id, b"host", {}, None, NOW, NOW)
-    group = PointGroup(Resource({}, b"r"), "custom", "", NOW - STEP * NS, 0, (slot("fan.speed", "gauge", text, fan=text),),
-                       (1.0,))  # fmt: skip
+    fan = slot("fan.speed", "gauge", text, fan=text)
+    group = PointGroup(Resource({}, b"r"), "custom", "", NOW - STEP * NS, 0, (fan,), (1.0,))
     filling.writer.add_points(box.id, entity, "other", group, NOW)
     filling.writer.commit()
     assert_harmless(*channels(answer(filling.store, "db-1", metrics="fan.speed", now_ns=NOW)))

@@ -156,10 +156,11 @@ def test_full_detail_shows_attributes(filling):
 def test_1000_spans_on_5_hosts_keep_the_budget_with_root_and_worst(filling, detail, deep):
     long = "operation-with-a-very-long-name-that-goes-on-and-on-and-on-abcdef"
     services = [filling.service(f"{long[:50]}{i}", filling.host(f"{long[:55]}-{i}")) for i in range(5)]
+    attributes = {f"{long}{k}": long * 3 for k in range(10)}
     spans = [span(A, 1, None, f"{long}-root", start_ns=NOW, seconds=2000)]
     spans += [
-        span(A, i, i - 1 if deep else 1, f"{long}-{i}", start_ns=NOW + i * NS, seconds=900 if i == 500 and not deep else 0.5,
-             attributes={f"{long}{k}": long * 3 for k in range(10)})
+        span(A, i, i - 1 if deep else 1, f"{long}-{i}", start_ns=NOW + i * NS, attributes=attributes,
+             seconds=900 if i == 500 and not deep else 0.5)
         for i in range(2, 1_001)
     ]  # fmt: skip
     filling.spans(*((services[i % 5], s) for i, s in enumerate(spans)))
