@@ -111,7 +111,7 @@ def answer(
     if chosen.raw:
         curves += raw_curves(store, box, time, chosen.raw)
     limits = budget.times(2) if full else budget.times(CONCISE) if chosen.usual and not by else budget
-    count = max(2, min(points, MOST_POINTS, budget.points if budget.points > MCP_BUDGET.points else 200))
+    count = min(max(2, points or budget.points), MOST_POINTS)
     holes = [g for g in gaps(curves, time) if curves]
 
     def build(rows: int) -> HostMetrics:

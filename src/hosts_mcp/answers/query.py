@@ -42,7 +42,7 @@ def answer(store: Store, sql: str = "", *, now_ns: int, budget: Budget = MCP_BUD
         return QueryResult(
             summary="The views and their columns; times are UTC, units stand in the column names.",
             sql_schema=store.sql_schema(),
-            next=call("query", sql="SELECT host, status FROM hosts LIMIT 20"),
+            next=call("query", sql="SELECT host, os_type, last_arrived_time FROM hosts LIMIT 20"),
         )
     room = budget.times(2)
     found = store.sql(sql, max_rows=budget.rows, max_bytes=4 * room.text_bytes, seconds=SECONDS)
