@@ -58,8 +58,8 @@ class Fleet:
         if placed.host is None:
             return None
         host = replace(placed.host, id=len(self.inventory.hosts) + 1) if placed.is_new else placed.host
-        self.inventory.put(replace(host, newest_ns=max(newest_ns or now_ns, host.newest_ns or 0)))
-        self.inventory.seen(host.id, now_ns)
+        self.inventory.put(host)
+        self.inventory.seen(host.id, now_ns, newest_ns or now_ns)
         return self.inventory.hosts[host.id]
 
     def join(self, of: Resource, peer: str = "") -> Join:

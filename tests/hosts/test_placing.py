@@ -43,7 +43,9 @@ def test_an_id_that_says_nothing_is_no_id(fleet: Fleet, nothing: str) -> None:
     assert [(h.name, h.host_id) for h in fleet.hosts] == [("web-1", None), ("web-2", None)]
 
 
-@pytest.mark.parametrize("nothing", ["localhost", "LOCALHOST", "localhost.localdomain", "", "unknown", "${HOSTNAME}"])
+@pytest.mark.parametrize(
+    "nothing", ["localhost", "LOCALHOST", "localhost.localdomain", "", "unknown", "hostname", "${HOSTNAME}"]
+)
 def test_a_name_that_every_machine_could_have_identifies_none(fleet: Fleet, nothing: str) -> None:
     assert fleet.place(resource(nothing)).kind == "unidentified"
 

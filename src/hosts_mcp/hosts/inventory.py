@@ -54,7 +54,7 @@ class Inventory:
         self._by_any = _Index(lambda h: {fold(n) for n in (h.name, h.key, *h.aliases)})
         self._indexes = (self.by_key, self.by_id, self.by_name, self.by_short, self.by_node, self.by_workload,
                          self.by_peer, self._by_any)  # fmt: skip
-        self._arrived: dict[int, int] = {}
+        self._seen: dict[int, tuple[int, int]] = {}
         for host in hosts:
             self.put(host)
 
@@ -64,12 +64,17 @@ class Inventory:
             index.put(self.hosts.get(host.id), host)
         self.hosts[host.id] = host
 
-    def seen(self, host_id: int, arrived_ns: int) -> None:
-        """Something of this host arrived: cheap, for every request; tells a clone from a rename."""
-        self._arrived[host_id] = arrived_ns
+    def seen(self, host_id: int, arrived_ns: int, newest_ns: int = 0) -> None:
+        """Points of this host arrived, the newest of that time: cheap, for every request. Tells clone from rename."""
+        arrived, newest = self._seen.get(host_id, (0, 0))
+        self._seen[host_id] = max(arrived, arrived_ns), max(newest, newest_ns)
 
     def last_arrived_ns(self, host: Host) -> int:
-        return max(host.last_arrived_ns, self._arrived.get(host.id, 0))
+        return max(host.last_arrived_ns, self._seen.get(host.id, (0, 0))[0])
+
+    def newest_ns(self, host: Host) -> int:
+        """Its newest point's time, the arrival of it where that is not known."""
+        return max(host.newest_ns or 0, self._seen.get(host.id, (0, 0))[1]) or self.last_arrived_ns(host)
 
     def place(self, identity: Identity, now_ns: int) -> placing.Placement:
         """The host that these metrics belong to, new or known, and every host value that changes with it."""
@@ -113,7 +118,9 @@ class Inventory:
         scores: dict[int, float] = {}
         for name, host in self._by_any.items():
             matcher.set_seq1(name)
-            if matcher.real_quick_ratio() >= _NEAR and (ratio := matcher.ratio()) >= _NEAR:
+            if min(matcher.real_quick_ratio(), matcher.quick_ratio()) < _NEAR:
+                continue
+            if (ratio := matcher.ratio()) >= _NEAR:
                 scores[host.id] = max(ratio, scores.get(host.id, 0.0))
         return [self.hosts[i] for i in sorted(scores, key=lambda i: (-scores[i], self.hosts[i].key))[:limit]]
 

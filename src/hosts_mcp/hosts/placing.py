@@ -1,7 +1,7 @@
 """Which host metrics belong to: join, rename, upgrade in place, split clones, or a new host. Pure.
 
-Reports behind the rules: one host per restart when the id churns
-(opentelemetry-collector-contrib#18533), cloned machine ids (nginx/agent#1633), case twins (elastic/kibana#178650).
+Reports behind the rules: one host per restart when the id churns (opentelemetry-collector-contrib#18533), cloned
+machine ids (nginx/agent#1633), case twins (elastic/kibana#178650), pods listed as hosts (elastic/kibana#190322).
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def _clone_of(inventory: Inventory, identity: Identity, now_ns: int) -> Host | N
             continue
         if now_ns - inventory.last_arrived_ns(host) > LIVE_NS or normal_id(host.name) == host.host_id:
             continue
-        if identity.boot_ns < max(host.newest_ns or 0, inventory.last_arrived_ns(host)):
+        if identity.boot_ns < inventory.newest_ns(host):
             return host
     return None
 
@@ -196,7 +196,7 @@ def _unidentified(inventory: Inventory, identity: Identity) -> Host | None:
     for host in found:
         if _near(host.boot_ns, identity.boot_ns, BOOT_JITTER_NS):
             return host
-    if len(found) == 1 and (found[0].boot_ns is None or identity.boot_ns > (found[0].newest_ns or identity.boot_ns)):
+    if len(found) == 1 and (found[0].boot_ns is None or identity.boot_ns > inventory.newest_ns(found[0])):
         return found[0]
     return None
 
