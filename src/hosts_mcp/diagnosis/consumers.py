@@ -1,0 +1,173 @@
+"""Who used a resource: processes grouped into workloads, the service's own apart, each measured by its growth.
+
+Growth and not size, because the biggest process is the victim and not the culprit. Executable names of interpreters
+name no workload: every agent, worker and cron job is `python`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hosts_mcp.diagnosis.model import NS, Case, Process, Scene, Window
+from hosts_mcp.diagnosis.stats import median
+
+INTERPRETERS = re.compile(
+    r"^(python|pypy|node|nodejs|deno|bun|java|ruby|perl|php|bash|sh|dash|zsh|dotnet|beam\.smp)[\d.]*$"
+)
+OWN = "own"
+COLLECTOR = re.compile(r"otel|collector", re.IGNORECASE)
+BORN_SLACK_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One workload's growth of one signal in the window, and how many of its processes began with the pressure."""
+
+    name: str
+    growth: float
+    level: float
+    born: int
+
+
+def own_processes(case: Case, scene: Scene) -> set[int]:
+    """Entity ids of the service's processes here: the spans' pids with all descendants, else container, else script."""
+    processes = scene.box.processes
+    pids = {x.span.pid for x in scene.losses if x.span.pid is not None}
+    entities = {x.span.entity_id for x in scene.losses}
+    attributes = [case.services[e].attributes for e in entities if e in case.services]
+    containers = {str(a["container.id"]) for a in attributes if a.get("container.id")}
+    if containers:
+        found = {p.entity_id for p in processes if p.cgroup and any(c in p.cgroup for c in containers)}
+        if found:
+            return found
+    else:
+        begin = min((x.span.start_ns for x in scene.losses), default=scene.origin_ns)
+        roots = {p.entity_id for p in processes if p.pid in pids and (p.started_ns or 0) <= begin + NS}
+        if roots:
+            return _descendants(processes, roots)
+    names = {(str(a.get("process.executable.name") or ""), script_of(a)) for a in attributes}
+    return {
+        p.entity_id
+        for p in processes
+        if any(n and p.executable == n and (p.script == s if s else not INTERPRETERS.match(n)) for n, s in names)
+    }
+
+
+def _descendants(processes: Sequence[Process], roots: set[int]) -> set[int]:
+    """Children are found by parent pid; a pid is only a parent of what started after it."""
+    own = set(roots)
+    by_id = {p.entity_id: p for p in processes}
+    grew = True
+    while grew:
+        parents = {by_id[e].pid: by_id[e].started_ns or 0 for e in own if by_id[e].pid is not None}
+        more = {
+            p.entity_id
+            for p in processes
+            if p.entity_id not in own and p.parent_pid in parents and (p.started_ns or 0) >= parents[p.parent_pid]
+        }
+        grew = bool(more)
+        own |= more
+    return own
+
+
+def script_of(attributes: Mapping[str, object]) -> str | None:
+    """Script of an interpreter (`worker.py`) or title a server gives itself (`postgres: autovacuum worker`)."""
+    if kept := attributes.get("process.script"):
+        return str(kept)
+    line = str(attributes.get("process.command_line") or attributes.get("process.command") or "").strip()
+    name = str(attributes.get("process.executable.name") or "")
+    if line.startswith(f"{name}: "):
+        return " ".join(line.split()[:3])
+    if not INTERPRETERS.match(name):
+        return None
+    words = line.split()[1:]
+    for k, word in enumerate(words):
+        if word == "-m" and k + 1 < len(words):
+            return words[k + 1]
+        if not word.startswith("-"):
+            return word.rsplit("/", 1)[-1]
+    return None
+
+
+def workload(p: Process) -> str:
+    """What a person calls it: the script where the executable is an interpreter, else the executable."""
+    if INTERPRETERS.match(p.executable) and p.script:
+        return f"{p.executable} {p.script}"
+    return p.executable or "?"
+
+
+def groups(case: Case, scene: Scene, signal: str, onset: float) -> dict[str, Group]:
+    """Workload name (`OWN` for the service itself) -> its growth between the time before `onset` and the effect."""
+    own = own_processes(case, scene)
+    members: dict[str, list[Process]] = defaultdict(list)
+    for p in scene.box.processes:
+        members[OWN if p.entity_id in own else workload(p)].append(p)
+    gauge = signal == "process_memory_bytes"
+    out = {}
+    for name, found in members.items():
+        grown = _grown(scene, found, signal, onset, gauge)
+        if grown is None:
+            continue
+        born = sum(
+            p.started_ns is not None and onset - BORN_SLACK_SECONDS <= scene.seconds(p.started_ns) <= scene.effect.end
+            for p in found
+        )
+        out[name] = Group(name, grown[0], grown[1], born)
+    return out
+
+
+def _grown(
+    scene: Scene, members: Sequence[Process], signal: str, onset: float, gauge: bool
+) -> tuple[float, float] | None:
+    before: dict[int, float] = defaultdict(float)
+    during: dict[int, float] = defaultdict(float)
+    reach = _reach(scene, signal)
+    seen = False
+    for p in members:
+        series = p.signals.get(signal)
+        if series is None:
+            continue
+        for start, end, value in zip(series.starts_ns, series.ends_ns, series.values, strict=True):
+            if value is None:
+                continue
+            seen = True
+            at, begin = scene.seconds(end), scene.seconds(start)
+            if at > scene.effect.start - reach and begin < scene.effect.end + (0 if gauge else reach):
+                during[end] += value
+            elif at < onset:
+                before[end] += value
+    if not seen:
+        return None
+    level = (max if gauge else median)(list(during.values())) if during else 0.0
+    usual = median(list(before.values())) if before else 0.0
+    return max(0.0, level - usual), level
+
+
+def _reach(scene: Scene, signal: str) -> float:
+    """Half a process scrape, so that a short trace still meets one."""
+    for p in scene.box.processes:
+        series = p.signals.get(signal)
+        if series is not None and len(series.ends_ns) > 2:
+            gaps = [(b - a) / NS for a, b in zip(series.ends_ns, series.ends_ns[1:], strict=False)]
+            return median(gaps) / 2
+    return scene.interval
+
+
+def cpu_seconds(case: Case, scene: Scene, window: Window) -> float | None:
+    """CPU seconds the service's own processes used inside a window; None without process data for it."""
+    own = own_processes(case, scene)
+    total = 0.0
+    seen = False
+    for p in scene.box.processes:
+        series = p.signals.get("process_cpu_cores")
+        if p.entity_id not in own or series is None:
+            continue
+        for start, end, value in zip(series.starts_ns, series.ends_ns, series.values, strict=True):
+            o = min(scene.seconds(end), window.end) - max(scene.seconds(start), window.start)
+            if o > 0 and value is not None:
+                total += value * o
+                seen = True
+    return total if seen else None

@@ -1,0 +1,168 @@
+"""How long a slow trace would have taken on a calm box: every local span gives back what its host took from it.
+
+A factor f takes `w - w / min(f, r)` off a span's own seconds w on the critical path, where r is how much slower than
+usual that span was: nothing ever explains more than the span's own excess.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from hosts_mcp.diagnosis.consumers import cpu_seconds
+from hosts_mcp.diagnosis.model import Case, Effect, Loss, Pressure, Scene, Symptom, Window
+from hosts_mcp.diagnosis.pressure import Reading
+from hosts_mcp.diagnosis.resources import RESOURCES
+from hosts_mcp.diagnosis.stats import median
+from hosts_mcp.diagnosis.table import Table
+
+
+def remove(case: Case, scene: Scene, symptom: Symptom, reading: Reading, t: Table) -> Effect:
+    """Seconds that this host's pressures took from the trace, in all and by resource."""
+    on_cpu = _on_cpu(case, scene, t)
+    removed, by_resource = 0.0, defaultdict[str, float](float)
+    for loss in scene.losses:
+        own = _remote(loss, reading.pressures, t) if loss.remote else _local(loss, scene, symptom, reading, on_cpu, t)
+        removed += max(own.values(), default=0.0)
+        for resource, seconds in own.items():
+            by_resource[resource] += seconds
+    slept = reading.pressures["suspend"].peak or 0.0
+    if slept:
+        by_resource["suspend"] += min(slept, symptom.duration_seconds)
+        removed = max(removed, by_resource["suspend"])
+    more = more_work(case, scene, symptom, t)
+    return Effect(removed, dict(by_resource), more)
+
+
+def share(removed: float, symptom: Symptom, t: Table) -> tuple[float, float]:
+    """(share of the slow-down, seconds on a calm box): ln(d / d_calm) / ln(d / d_usual)."""
+    d = symptom.duration_seconds
+    calm = max(d - removed, t.calm_least_share * d)
+    if symptom.ratio <= 1.0:
+        return 0.0, calm
+    return min(1.0, max(0.0, math.log(d / calm) / math.log(symptom.ratio))), calm
+
+
+def named(by_resource: Mapping[str, float], t: Table) -> str | None:
+    """The largest removal; memory when its own is at least half of it, because paging shows as disk."""
+    if not by_resource or max(by_resource.values()) <= 0:
+        return None
+    largest = max(sorted(by_resource), key=by_resource.__getitem__)
+    if by_resource.get("memory", 0.0) >= t.memory_named * by_resource[largest]:
+        return "memory"
+    return largest
+
+
+def _remote(loss: Loss, pressures: Mapping[str, Pressure], t: Table) -> dict[str, float]:
+    p = pressures["network"].value or 0.0
+    if p <= t.network_least:
+        return {}
+    return {"network": min(loss.excess_seconds, t.network_weight * p * loss.self_seconds)}
+
+
+def _local(
+    loss: Loss, scene: Scene, symptom: Symptom, reading: Reading, on_cpu: float | None, t: Table
+) -> dict[str, float]:
+    """Resource -> seconds it took from this span."""
+    w = loss.self_seconds
+    if w <= 0:
+        return {}
+    r = w / loss.usual_seconds if loss.usual_seconds else symptom.ratio
+    if r <= 1.0:
+        return {}
+    factors = _factors(loss, scene, t)
+    fc = max(factors["cpu"], factors["steal"])
+    by_disk = math.exp(_disk_log(factors["disk"], r, loss.database, on_cpu, t)) if factors["disk"] > 1 else 1.0
+    by_memory = factors["memory"] if reading.thrash or factors["memory"] > 1 else 1.0
+    level = reading.pressures["memory"].value or 0.0
+    if level >= 0.6 and factors["disk"] > 1.5 and _no_paging_data(scene):
+        by_memory = factors["disk"]
+    throttle = 1.0
+    if c_cpu := reading.pressures["c_cpu"].value:
+        throttle = 1.0 / max(t.throttle_least, 1.0 - t.throttle_weight * c_cpu)
+    combined = {
+        "cpu": factors["cpu"],
+        "steal": factors["steal"],
+        "disk": by_disk * fc if by_disk > 1 else 1.0,
+        "memory": by_memory * fc if by_memory > 1 else 1.0,
+        "c_cpu": throttle,
+    }
+    if by_disk > 1 and fc > by_disk:  # mostly CPU: the disk gets the credit of its own part only
+        combined["cpu" if factors["cpu"] >= factors["steal"] else "steal"] = combined["disk"]
+        combined["disk"] = by_disk
+    return {k: w - w / min(f, r) for k, f in combined.items() if f > 1}
+
+
+def _factors(loss: Loss, scene: Scene, t: Table) -> dict[str, float]:
+    """Geometric mean of each resource's slow-down over the span's own time."""
+    logs: dict[str, float] = dict.fromkeys(RESOURCES, 0.0)
+    seconds = 0.0
+    pieces = [(scene.seconds(a), scene.seconds(b)) for a, b in loss.segments]
+    for iv in scene.during(Window(pieces[0][0], pieces[-1][1])):
+        o = sum(iv.overlap(a, b) for a, b in pieces)
+        if o <= 0:
+            continue
+        seconds += o
+        for name, resource in RESOURCES.items():
+            p = resource.pressure(iv, scene.usual, t)
+            if p is not None:
+                logs[name] += o * math.log(resource.slowdown(iv, scene.usual, p, t))
+    return {name: math.exp(total / seconds) if seconds else 1.0 for name, total in logs.items()}
+
+
+def _disk_log(factor: float, r: float, database: bool, on_cpu: float | None, t: Table) -> float:
+    """Expected log slow-down by the disk, which acts only on the unknown share of time that waits for I/O."""
+    most = math.log(r)
+    if on_cpu is not None and not database:
+        waits = 1.0 - on_cpu
+        return min(most, -math.log(max(0.02, 1.0 - waits * (1.0 - 1.0 / factor))))
+    shares: Sequence[float] = t.io_shares_database if database else t.io_shares
+    return sum(min(most, math.log(1.0 + w * (factor - 1.0))) for w in shares) / len(shares)
+
+
+def _no_paging_data(scene: Scene) -> bool:
+    return all(iv.swap_pages is None and iv.major_faults is None for iv in scene.during())
+
+
+def _on_cpu(case: Case, scene: Scene, t: Table) -> float | None:
+    """Share of the local wall time that the service's own processes computed; None when it cannot be told apart."""
+    local = sum(x.self_seconds for x in scene.losses if not x.remote)
+    if local <= t.oncpu_intervals * scene.interval or _concurrent(case, scene):
+        return None
+    used = cpu_seconds(case, scene, scene.effect)
+    return None if used is None else min(1.0, used / max(local, 1e-9))
+
+
+def _concurrent(case: Case, scene: Scene) -> bool:
+    services = {x.span.service for x in scene.losses}
+    low, high = scene.ns(scene.effect.start), scene.ns(scene.effect.end)
+    return any(
+        r.service in services and r.trace_id != case.trace_id and r.root
+        and r.start_ns < high and r.start_ns + r.duration_ns > low
+        for r in scene.box.runs
+    )  # fmt: skip
+
+
+def more_work(case: Case, scene: Scene, symptom: Symptom, t: Table) -> float | None:
+    """CPU seconds of this run over those of earlier ones, when the extra wall time was spent computing."""
+    long_enough = t.oncpu_intervals * scene.interval
+    if symptom.duration_seconds <= long_enough or _concurrent(case, scene):
+        return None
+    now = cpu_seconds(case, scene, Window(scene.effect.start, scene.effect.end))
+    root = symptom.root
+    earlier = []
+    for r in case.histories.get((root.service, root.name), ()):
+        start = scene.seconds(r.start_ns)
+        w = Window(start, start + r.duration_ns / 1e9)
+        if r.host_id == scene.box.id and r.outcome == "ok" and w.end < 0 and w.seconds > long_enough:
+            used = cpu_seconds(case, scene, w)
+            if used is not None:
+                earlier.append((used, w.seconds))
+    if now is None or len(earlier) < 4:
+        return None
+    usual = median([u for u, _ in earlier])
+    wall = symptom.duration_seconds - median([s for _, s in earlier])
+    if usual <= 0 or wall <= 0 or (now - usual) / wall <= t.more_work_share or now / usual <= t.more_work_ratio:
+        return None
+    return now / usual

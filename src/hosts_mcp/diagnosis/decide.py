@@ -1,0 +1,146 @@
+"""The order of decision: what the evidence amounts to, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from hosts_mcp.diagnosis import counterfactual, logodds
+from hosts_mcp.diagnosis.model import Experiment, Findings, Interval, Ruling, Symptom, Word
+from hosts_mcp.diagnosis.resources import RESOURCES
+from hosts_mcp.diagnosis.stats import clip
+from hosts_mcp.diagnosis.table import Table
+
+RANK: dict[Word, int] = {"yes": 3, "partly": 2, "cannot_tell": 1, "no": 0}
+
+
+def without_look(symptom: Symptom) -> Ruling | None:
+    """Verdicts that need no look at a host."""
+    if symptom.kind == "running":
+        return Ruling("cannot_tell", 0.8, None, why="running")
+    if symptom.kind == "none":
+        return Ruling("no", 0.9, None, share=0.0, why="usual")
+    return None
+
+
+def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Table) -> tuple[Ruling, Findings | None]:
+    """One ruling for the whole trace: what several hosts explain together counts together."""
+    if not found:
+        return Ruling("cannot_tell", 0.85, None, why="no_metrics"), None
+    main = max(found, key=lambda f: (_removed(f), f.link * f.scene.share, f.scene.share))
+    removed = sum(_removed(f) for f in found)
+    share, calm = counterfactual.share(removed, symptom, t)
+    more = max((f.effect.more_work for f in found if f.effect and f.effect.more_work), default=None)
+    share = adjusted(share, main.experiments, more, symptom, t)
+    calm = symptom.duration_seconds / symptom.ratio**share if symptom.ratio > 1 else calm
+    by_resource: dict[str, float] = {}
+    if main.effect is not None:
+        by_resource = dict(main.effect.by_resource)
+    resource = counterfactual.named(by_resource, t)
+    quality = min(f.quality.value for f in found if f.scene.share >= 0.3 * main.scene.share)
+    undetermined = any(f.quality.undetermined for f in found)
+    blinded = unseen_share > 0 and share < t.share_yes
+    if all(f.quality.intervals == 0 for f in found):
+        return Ruling("cannot_tell", 0.8, None, why="no_intervals"), main
+    if share < t.share_yes and (undetermined or (quality < t.quality_least and share < t.share_partly)):
+        why = "undetermined" if undetermined else "quality"
+        return _with_quality(Ruling("cannot_tell", 0.6 if undetermined else 0.7, None, why=why), 1.0), main
+    if blinded and share < t.share_partly:
+        return Ruling("cannot_tell", 0.7, None, why="unseen_host"), main
+    if share >= t.share_yes:
+        ruling = Ruling("yes", min(0.95, 0.55 + 1.1 * (share - t.share_yes)), resource, share, calm, "share")
+    elif share >= t.share_partly:
+        ruling = Ruling("partly", 0.75 - abs(share - 0.38), resource, share, calm, "share")
+    else:
+        ruling = Ruling("no", min(0.95, 0.55 + 2.6 * (t.share_partly - share)), None, share, calm, "share")
+        if main.link >= t.hot or any(_beside(f, t) for f in found):
+            ruling = _capped(ruling, t.blind_confidence)
+    return _with_quality(ruling, quality), main
+
+
+def _removed(f: Findings) -> float:
+    return f.effect.removed_seconds if f.effect is not None else 0.0
+
+
+def _beside(f: Findings, t: Table) -> bool:
+    """An interval next to the effect window is saturated: the trace may sit at the onset of something."""
+    scene = f.scene
+    return any(
+        max((p for p in _pressures(f, iv, t) if p is not None), default=0.0) >= t.hot
+        for iv in scene.during(reach=scene.interval * 0.5)
+    )
+
+
+def _pressures(f: Findings, iv: Interval, t: Table) -> list[float | None]:
+    return [RESOURCES[name].pressure(iv, f.scene.usual, t) for name in ("cpu", "steal", "disk")]
+
+
+def adjusted(
+    share: float, experiments: Sequence[Experiment], more_work: float | None, symptom: Symptom, t: Table
+) -> float:
+    """Natural experiments on the share: additions first, then multiplications."""
+    found = {(e.name, e.outcome) for e in experiments}
+    if ("dose", "bad") in found:
+        share += 0.15
+    if ("peers_here", "bad") in found:
+        share = max(share + 0.15, 0.3)
+    if ("elsewhere", "fine") in found:
+        share += 0.1 if share > 0.05 else 0.0
+    for key, factor in (
+        (("dose", "fine"), 0.35),
+        (("dose", "calm_bad"), 0.5),
+        (("peers_here", "fine"), 0.7),
+        (("elsewhere", "bad"), 0.25),
+    ):
+        if key in found:
+            share *= factor
+    if more_work is not None and symptom.ratio > 1:
+        share *= max(0.0, 1.0 - math.log(more_work) / math.log(symptom.ratio))
+    return clip(share)
+
+
+def failed(f: Findings, symptom: Symptom, t: Table) -> Ruling:
+    """One host of a killed, failed or never-seen-before trace, by log-odds."""
+    p = logodds.probability(f.weights)
+    q = f.quality
+    link, kind = f.link, symptom.kind
+    resource = f.strongest
+    if kind == "err_space":
+        resource = "filesystem"
+    if kind == "err_fd":
+        resource = "fd"
+    nearly_full = (f.last_memory or 0.0) > 0.9
+    if q.intervals == 0 and not (kind == "killed" and nearly_full) and resource not in ("restart", "fd"):
+        return Ruling("cannot_tell", 0.8, None, why="no_intervals")
+    sure = kind != "unknown" and p >= t.p_yes
+    if kind == "killed":
+        sure = sure and (link >= t.link_killed or (symptom.marker is not None and link >= t.calm))
+    if sure:
+        return _with_quality(Ruling("yes", p, resource, why="odds"), q.value)
+    if (q.undetermined or q.blind == "slow") and link < t.link_settles:
+        return Ruling("cannot_tell", 0.6, None, why="blind" if q.blind else "undetermined")
+    if q.value < t.quality_least and link < t.link_settles:
+        return Ruling("cannot_tell", 0.7, None, why="quality")
+    if (p >= t.p_partly and link >= t.calm) or (kind == "unknown" and link >= 0.25):
+        return _with_quality(Ruling("partly", 0.5 + 0.3 * abs(p - 0.55), resource, why="odds"), q.value)
+    if p >= t.p_hint and any(e.name == "peers_here" and e.outcome == "bad" and e.counts[1] >= 4 for e in f.experiments):
+        return _with_quality(Ruling("partly", 0.5, None, why="peers"), q.value)
+    ruling = Ruling("no", 1.0 - p, None, why="odds")
+    if q.blind == "middling":
+        ruling = _capped(ruling, t.blind_confidence)
+    return _with_quality(ruling, q.value)
+
+
+def strongest(rulings: Sequence[tuple[Ruling, Findings]]) -> tuple[Ruling, Findings]:
+    return max(rulings, key=lambda x: (RANK[x[0].verdict], x[0].confidence, x[1].scene.share))
+
+
+def _capped(r: Ruling, most: float) -> Ruling:
+    return Ruling(r.verdict, min(r.confidence, most), r.resource, r.share, r.calm_seconds, r.why)
+
+
+def _with_quality(r: Ruling, quality: float) -> Ruling:
+    """Thin data pull every confidence towards one half."""
+    weight = 0.4 + 0.6 * min(1.0, quality + (0.4 if r.verdict == "yes" else 0.0))
+    c = clip(0.5 + (r.confidence - 0.5) * weight, 0.05, 0.97)
+    return Ruling(r.verdict, round(c, 4), r.resource, r.share, r.calm_seconds, r.why)

@@ -1,0 +1,130 @@
+"""What the data can and cannot decide: coverage, bounds proved by counters, gauges that may have missed it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+from hosts_mcp.diagnosis.model import Bound, Interval, Loss, Pressure, Quality, Scene, Symptom
+from hosts_mcp.diagnosis.resources import RESOURCES, Resource
+from hosts_mcp.diagnosis.table import Table
+
+COUNTED = ("cpu", "steal", "disk", "network")
+"""Resources whose counters bound what can have happened between two scrapes."""
+LEAST_RATIO = 1.05
+"""Of a slow-down, so that its logarithm can be divided by."""
+
+
+def assess(scene: Scene, symptom: Symptom, pressures: Mapping[str, Pressure], link: float, t: Table) -> Quality:
+    window = scene.during()
+    covered = _covered(scene, window)
+    needed = required(symptom.kind, t)
+    present = [r for r in needed if _present(r, pressures)]
+    value = covered * (len(present) / len(needed) if needed else 1.0)
+    bounds = {}
+    if symptom.kind in ("slow", "unknown"):
+        for name in COUNTED:
+            if (found := _bound(RESOURCES[name], scene, symptom, pressures[name], link, t)) is not None:
+                bounds[name] = found
+    return Quality(
+        value=value,
+        covered=covered,
+        missing=tuple(r for r in needed if r not in present),
+        bounds=bounds,
+        undetermined=tuple(name for name, b in bounds.items() if b.undetermined),
+        blind=_blind(scene, symptom, pressures, t),
+        intervals=len(window),
+    )
+
+
+def required(kind: str, t: Table) -> tuple[str, ...]:
+    match kind:
+        case "killed" | "err_mem":
+            return ("memory",)
+        case "slow" | "unknown":
+            return ("cpu", "memory", "disk")
+        case "err_app":
+            return ("cpu", "memory")
+    return tuple(name for name in RESOURCES if t.compat[kind][name] >= 0.5)
+
+
+def _present(resource: str, pressures: Mapping[str, Pressure]) -> bool:
+    if pressures[resource].value is not None:
+        return True
+    own_limit = {"memory": "c_mem", "cpu": "c_cpu"}.get(resource)
+    return own_limit is not None and pressures[own_limit].value is not None
+
+
+def _covered(scene: Scene, window: list[Interval]) -> float:
+    """Share of the effect window inside measured intervals; a gap's gauges are unknown, so it covers nothing."""
+    seconds = max(scene.effect.seconds, 1e-9)
+    return min(1.0, sum(iv.overlap(scene.effect.start, scene.effect.end) for iv in window if not iv.gap) / seconds)
+
+
+def local_pieces(scene: Scene) -> list[tuple[float, float, Loss]]:
+    """Pieces of this host's own time on the critical path, seconds."""
+    return [
+        (scene.seconds(a), scene.seconds(b), loss) for loss in scene.losses if not loss.remote for a, b in loss.segments
+    ]
+
+
+def _bound(resource: Resource, scene: Scene, symptom: Symptom, p: Pressure, link: float, t: Table) -> Bound | None:
+    """At most `sum(min(o_i, m_i dt_i))` of the local seconds were busy, at least `sum(max(0, m_i dt_i - (dt_i - o_i)))`.
+
+    A mean alone exonerates nothing: 28 % of thirty seconds can be eight seconds of full saturation.
+    """
+    pieces = [(a, b) for a, b, _ in local_pieces(scene)]
+    total = sum(b - a for a, b in pieces)
+    if total <= 0:
+        return None
+    most = least = seen = 0.0
+    short = False
+    for iv in scene.intervals:
+        o = sum(iv.overlap(a, b) for a, b in pieces)
+        m = resource.ceiling(iv)
+        if o <= 0 or m is None:
+            continue
+        dt = iv.seconds
+        seen += o
+        most += min(o, m * dt)
+        least += max(0.0, m * dt - (dt - o))
+        if o < dt / 2 and m * dt > 0.25 * o:
+            short = True
+    if seen <= 0:
+        return None
+    most += max(0.0, total - seen)
+    explains = _explains(most, symptom)
+    exonerated = explains < t.share_partly
+    return Bound(
+        most_seconds=most,
+        least_seconds=least,
+        of_seconds=total,
+        exonerated=exonerated,
+        undetermined=not exonerated and short and (p.value or 0.0) < t.link_undetermined and link < t.link_undetermined,
+    )
+
+
+def _explains(most: float, symptom: Symptom) -> float:
+    d = symptom.duration_seconds
+    if most >= d:
+        return 1.0
+    return math.log(d / (d - most)) / math.log(max(symptom.ratio, LEAST_RATIO))
+
+
+def _blind(
+    scene: Scene, symptom: Symptom, pressures: Mapping[str, Pressure], t: Table
+) -> Literal["slow", "middling"] | None:
+    """Could memory have filled between the last sample and death? Slowly enough to be an ordinary program: blind."""
+    if symptom.kind not in ("killed", "err_mem") or (pressures["restart"].value or 0.0) > 0:
+        return None
+    if (pressures["memory"].value or 0.0) >= 0.3 or not scene.box.facts.memory_bytes:
+        return None
+    seen = [iv for iv in scene.intervals if iv.memory is not None and iv.end <= scene.effect.end]
+    if not seen or seen[-1].memory is None:
+        return None
+    headroom = (1.0 - seen[-1].memory) * scene.box.facts.memory_bytes
+    rate = headroom / max(scene.effect.end - seen[-1].end, 1e-3)
+    if rate < t.fill_slow_bytes:
+        return "slow"
+    return "middling" if rate < t.fill_fast_bytes else None

@@ -1,0 +1,79 @@
+"""Disk: busy *and* queued or slow against its own usual. A fast disk at 100 % busy is not saturated."""
+
+# ruff: noqa: ARG001 (every resource answers the same questions, whether it needs all of the arguments or not)
+from __future__ import annotations
+
+from hosts_mcp.diagnosis.model import Disk, Interval, OriginWord, Usual
+from hosts_mcp.diagnosis.table import Table
+
+NAME = "disk"
+NEEDS = ("disk_busy", "disk_queue", "disk_await")
+HINT = "scraper_disk"
+READING = "disk_busy"
+CONSUMER = "process_io_bytes_per_second"
+
+
+def pressure(iv: Interval, usual: Usual, t: Table) -> float | None:
+    disks = iv.disks or (Disk("", iv.disk_busy, iv.disk_queue, iv.disk_await, None),)
+    found = [p for d in disks if (p := device_pressure(d, usual, t)) is not None]
+    value = max(found) if found else None
+    if iv.psi_io is not None and (value or iv.blocked):
+        value = max(t.psi_keeps_disk * (value or 0.0), t.psi_io(iv.psi_io))
+    return value
+
+
+def device_pressure(d: Disk, usual: Usual, t: Table) -> float | None:
+    if d.busy is None and d.queue is None and d.await_seconds is None:
+        return None
+    relative = latency(d.await_seconds, usual, t)
+    queue = t.disk_queue(d.queue or 0.0)
+    gate = 1.0 if d.busy is None else t.disk_busy(d.busy)
+    value = gate * max(queue, relative)
+    if (d.ops or 0.0) > t.disk_least_ops and d.await_seconds is not None:
+        weight = 1.0 if relative > 0.3 or usual.get("disk_await") is None else t.disk_await_usual
+        value = max(value, t.disk_await_alone * weight * t.disk_await(d.await_seconds))
+    return value
+
+
+def latency(await_seconds: float | None, usual: Usual, t: Table) -> float:
+    """0..1: how far the latency is above its own usual, else above what any disk should need."""
+    if await_seconds is None:
+        return 0.0
+    before = usual.get("disk_await")
+    if before is None:
+        return t.disk_await(await_seconds)
+    if await_seconds <= t.disk_await_least:
+        return 0.0
+    return t.disk_await_relative(await_seconds / max(t.disk_await_floor, before))
+
+
+def waiting(iv: Interval, cpus: int | None, t: Table) -> float | None:
+    """Tasks that wait in the kernel while the local disk is calm: NFS, FUSE, a throttled volume, kernel locks."""
+    found = []
+    if iv.blocked is not None:
+        found.append(t.blocked_weight * t.blocked(iv.blocked))
+    if iv.load is not None and iv.busy is not None and cpus:
+        waits = iv.load - iv.busy * cpus > t.waiting_load * cpus and iv.busy < t.waiting_busy
+        found.append(t.waiting_pressure if waits else 0.0)
+    return max(found) if found else None
+
+
+def slowdown(iv: Interval, usual: Usual, pressure: float, t: Table) -> float:
+    if pressure <= t.pressure_ignored:
+        return 1.0
+    if iv.disk_await is not None and iv.disk_await > t.disk_await_least:
+        before = usual.get("disk_await")
+        base = 0.005 if before is None else max(0.001, before)
+        return min(t.await_factor_most, max(1.0, iv.disk_await / base))
+    return 1.0 + t.blocked_factor * pressure if (iv.blocked or 0.0) > t.blocked.lo else 1.0
+
+
+def ceiling(iv: Interval) -> float | None:
+    busy = [d.busy for d in iv.disks if d.busy is not None]
+    return max(busy) if busy else iv.disk_busy
+
+
+def next_steps(origin: OriginWord | None) -> tuple[str, ...]:
+    if origin == "own_workload":
+        return ("Batch or slow down the service's own reads and writes; give its data a volume of its own.",)
+    return ("Throttle the job (ionice, IOWeight=, vacuum_cost_delay) or give one of the two a volume of its own.",)

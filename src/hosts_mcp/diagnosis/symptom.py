@@ -1,0 +1,184 @@
+"""What went wrong with the trace, before any look at a host: killed, an error and its class, slow, or nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from hosts_mcp.diagnosis.errors import EXIT_ATTRIBUTES, KILLED_EXIT, classify
+from hosts_mcp.diagnosis.excess import CLIENT, CONSUMER, PRODUCER, SERVER, is_remote, tree
+from hosts_mcp.diagnosis.model import NS, Box, Case, Symptom, SymptomClass
+from hosts_mcp.diagnosis.stats import mad, median, robust_z
+from hosts_mcp.diagnosis.table import Table
+from hosts_mcp.store.protocol import Run, Span
+
+ERROR = 2
+INNER = (0, 1, CLIENT, PRODUCER)
+"""Kinds whose parent is always of the same service and exporter (unspecified and INTERNAL, CLIENT, PRODUCER)."""
+PROCESS_SEEN_INTERVALS = 2.5
+
+
+def find(case: Case, t: Table) -> Symptom:
+    """Class, moment and span of the symptom. `case.spans` must not be empty."""
+    tops, children = tree(case.spans)
+    root = _root(tops)
+    survived = root.end_ns is not None and root.status != ERROR  # a lost inner span is then no death
+    unfinished = None if survived else _unfinished(case, tops)
+    history = _finished(case.histories.get((root.service, root.name), ()))
+    if unfinished is not None and (found := _killed(case, root, unfinished, history, t)):
+        return found
+    end = root.end_ns or max(s.end_ns or s.start_ns for s in case.spans)
+    seconds = (end - root.start_ns) / NS
+    usual = median(history) if history else None
+    failing = _failing(root, children)
+    if failing is not None:
+        return _error(case, root, failing, children, seconds, usual, len(history))
+    ratio = seconds / usual if usual else 1.0
+    kind, text = _pace(seconds, history, t)
+    handled = sum(s.status == ERROR for s in case.spans)
+    return Symptom(
+        kind, end, root, root, root.start_ns, seconds, usual, ratio, len(history), handled_errors=handled, text=text
+    )
+
+
+def _root(tops: Sequence[Span]) -> Span:
+    """The real root, else the edge of this system, else the first of what arrived; the longest of equals."""
+
+    def rank(s: Span) -> tuple[int, int, int]:
+        edge = 0 if not s.parent_id.strip(b"\0") else 1 if s.kind in (SERVER, CONSUMER) else 2
+        return edge, -((s.end_ns or s.start_ns) - s.start_ns), s.start_ns
+
+    return min(tops, key=rank)
+
+
+def _finished(history: Sequence[Run]) -> list[float]:
+    return [max(r.duration_ns, 1) / NS for r in history if r.outcome == "ok"]
+
+
+def _unfinished(case: Case, tops: Sequence[Span]) -> Span | None:
+    """The last span known to have begun and not to have ended: pending, or the parent that an inner span names."""
+    pending = [s for s in case.spans if s.end_ns is None]
+    if pending:
+        return max(pending, key=lambda s: (s.start_ns, s.span_id))
+    orphans = [s for s in tops if s.parent_id.strip(b"\0") and s.kind in INNER]
+    return max(orphans, key=lambda s: (s.end_ns or s.start_ns, s.span_id)) if orphans else None
+
+
+def _killed(case: Case, root: Span, last: Span, history: Sequence[float], t: Table) -> Symptom | None:
+    te = max(s.end_ns or s.start_ns for s in case.spans)
+    box = case.boxes.get(last.host_id) if last.host_id is not None else None
+    now = box.now_ns if box and box.now_ns is not None else case.evaluated_at_ns
+    interval = (box.interval_ns or 0) / NS if box else 0.0
+    needed = max(
+        t.silence_seconds, t.silence_intervals * interval, t.silence_gaps * (median(history) if history else 0.0)
+    )
+    marker = _marker(case, box, te)
+    seconds = (te - root.start_ns) / NS
+    usual = median(history) if history else None
+    alive = box is not None and _alive(box, last, te)
+    if alive or ((now - te) / NS <= needed and marker is None):
+        text = "its process is still running" if alive else f"only {(now - te) / NS:.0f} s of silence so far"
+        return Symptom("running", te, last, root, root.start_ns, seconds, usual, 1.0, len(history), text=text)
+    what = last.name if last.end_ns is None else "its parent span"
+    return Symptom(
+        "killed", te, last, root, root.start_ns, seconds, usual, 1.0, len(history), marker,
+        incomplete=box is not None and _sends_on(box, last, te), text=f"{what} never ended",
+    )  # fmt: skip
+
+
+def _alive(box: Box, last: Span, te: int) -> bool:
+    """The span's process (pid, started before it) is in the newest process scrape, and that is after its last sign."""
+    newest = max((p.last_seen_ns for p in box.processes), default=0)
+    slack = PROCESS_SEEN_INTERVALS * (box.interval_ns or 0)
+    return last.pid is not None and any(
+        p.pid == last.pid
+        and (p.started_ns is None or p.started_ns <= last.start_ns + NS)
+        and p.last_seen_ns >= newest - slack
+        and p.last_seen_ns > te
+        for p in box.processes
+    )
+
+
+def _sends_on(box: Box, last: Span, te: int) -> bool:
+    return any(
+        i.entity_id == last.entity_id and i.pid == last.pid and i.pid is not None and i.last_seen_ns > te + NS
+        for i in box.instances
+    )
+
+
+def _marker(case: Case, box: Box | None, te: int) -> str | None:
+    """What a supervisor, the kernel or Kubernetes wrote about the death; case-wide logs first, then this host's."""
+    for log in (*case.logs, *(box.logs if box else ())):
+        own = log.trace_id == case.trace_id
+        if log.what in ("oom_kill", "container_oom", "killed") and (own or -5 * NS <= log.time_ns - te <= 60 * NS):
+            return log.text
+    for details in case.details.values():
+        for name, value in details.attributes.items():
+            if name in EXIT_ATTRIBUTES and str(value) == KILLED_EXIT:
+                return f"{name}={value}"
+            if isinstance(value, str) and "oomkilled" in value.lower():
+                return f"{name}={value}"
+    return None
+
+
+def _failing(root: Span, children: Mapping[bytes, Sequence[Span]]) -> Span | None:
+    """The deepest failed span below a failed root. A failure that the request survived is none of its own."""
+    if root.status != ERROR:
+        return None
+    span = root
+    while True:
+        failed = [c for c in children.get(span.span_id, ()) if c.status == ERROR]
+        if not failed:
+            return span
+        span = max(failed, key=lambda s: (s.end_ns or s.start_ns, s.span_id))
+
+
+def _error(
+    case: Case,
+    root: Span,
+    span: Span,
+    children: Mapping[bytes, Sequence[Span]],
+    seconds: float,
+    usual: float | None,
+    runs: int,
+) -> Symptom:
+    details = case.details.get(span.span_id)
+    texts = [span.exception_type or "", span.exception_message or "", span.status_message]
+    texts += [str(v) for v in details.attributes.values() if isinstance(v, str)] if details else []
+    kind, words = classify(texts)
+    box = case.boxes.get(span.host_id) if span.host_id is not None else None
+    marker = words if kind == "killed" else _marker(case, box, span.end_ns or span.start_ns)
+    if kind == "err_app" and marker is not None and _exit_killed(case, span):
+        kind = "killed"
+    remote = span.server_address or span.name if is_remote(case, span, children.get(span.span_id, ())) else None
+    if remote is None and kind in ("err_timeout", "err_conn"):
+        remote = _remote_below(case, span, children)
+    text = ": ".join(x for x in (span.exception_type, span.exception_message or span.status_message) if x)
+    ratio = seconds / usual if usual else 1.0
+    return Symptom(
+        kind, span.end_ns or span.start_ns, span, root, root.start_ns, seconds, usual, ratio, runs, marker,
+        remote=remote, text=text or "the span failed without a message",
+    )  # fmt: skip
+
+
+def _exit_killed(case: Case, span: Span) -> bool:
+    details = case.details.get(span.span_id)
+    return details is not None and any(str(details.attributes.get(n)) == KILLED_EXIT for n in EXIT_ATTRIBUTES)
+
+
+def _remote_below(case: Case, span: Span, children: Mapping[bytes, Sequence[Span]]) -> str | None:
+    for child in children.get(span.span_id, ()):
+        if is_remote(case, child, children.get(child.span_id, ())) and child.end_ns == span.end_ns:
+            return child.server_address or child.name
+    return None
+
+
+def _pace(seconds: float, history: Sequence[float], t: Table) -> tuple[SymptomClass, str]:
+    if len(history) < t.history_least:
+        return "unknown", f"only {len(history)} earlier runs to compare with"
+    logs = [math.log(x) for x in history]
+    z = robust_z(math.log(max(seconds, 1e-9)), median(logs), mad(logs), t.history_floor)
+    ratio = seconds / median(history)
+    if ratio >= t.slow_ratio and z >= t.slow_z:
+        return "slow", f"{ratio:.1f} times its usual {median(history):.3g} s"
+    return "none", f"{ratio:.1f} times its usual {median(history):.3g} s, inside its usual spread"
