@@ -102,6 +102,8 @@ def _rule(
     aligned = Aligned(series, anchor, host)
     known = [row for row in previous if row.code == rule.code and row.subject == subject]
     opened = next((row for row in known if row.until_ns is None), None)
+    if opened is None and True not in _holds(aligned, rule.levels[0].fire, unknown_holds=False):
+        return []
     after_ns = opened.since_ns if opened else max((row.until_ns or 0 for row in known), default=0)
     first, *worse = (_episodes(aligned, rule, level, opened, after_ns) for level in rule.levels)
     rows = []
@@ -138,7 +140,11 @@ def _holds(aligned: Aligned, condition: Condition, *, unknown_holds: bool) -> li
 
     With `unknown_holds` what is not measured does not stand in the way: clearing waits only for what is known.
     """
-    rows = [[_any(tests) for tests in zip(*(_tested(aligned, test) for test in row), strict=True)] for row in condition]
+    rows: list[list[bool | None]] = []
+    for row in condition:
+        rows.append([_any(tests) for tests in zip(*(_tested(aligned, test) for test in row), strict=True)])
+        if not unknown_holds and True not in rows[-1]:
+            break  # Nothing can fire any more: most hosts are quiet, and the other quantities need not be computed.
     return [_all(verdicts, unknown_holds) for verdicts in zip(*rows, strict=True)]
 
 

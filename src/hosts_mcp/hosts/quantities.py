@@ -29,6 +29,7 @@ class Aligned:
 
     def __init__(self, series: Mapping[str, SignalSeries], anchor: SignalSeries, host: Host) -> None:
         self._series = series
+        self._computed: dict[str, Column] = {}
         self.ends_ns: Sequence[int] = anchor.ends_ns
         self.host = host
         self.interval_ns = _interval_ns(anchor.ends_ns, host.interval_ns)
@@ -49,8 +50,11 @@ class Aligned:
         return column
 
     def quantity(self, name: str) -> Column:
-        compute = QUANTITIES.get(name)
-        return compute(self) if compute is not None else self.signal(name)
+        """A row of `QUANTITIES`, or the signal of that name. Computed once; do not change it."""
+        if name not in self._computed:
+            compute = QUANTITIES.get(name)
+            self._computed[name] = compute(self) if compute is not None else self.signal(name)
+        return self._computed[name]
 
 
 def _interval_ns(ends_ns: Sequence[int], known_ns: int | None) -> int:

@@ -67,6 +67,8 @@ CLEAR_SECONDS = 120.0
 """At least so long must a finding stay beyond its clearing limit."""
 GAP_INTERVALS = 2.5
 """A longer gap ends what was pending."""
+FILLING_RATIO = 0.50
+"""Below this a filesystem that fills is no finding, however fast: a download or a build."""
 FLAPPING_TRANSITIONS, FLAPPING_SECONDS = 3, 1800.0
 
 
@@ -117,12 +119,12 @@ RULES: tuple[Rule, ...] = (
         "filesystem_full", "filesystem_used_ratio", seconds=0, value="filesystem_used_ratio", subject="mount",
         levels=(
             Level("warning",
-                  ((at_least("filesystem_used_ratio", 0.90), below("hours_to_full", 8)),
-                   (at_least("filesystem_used_ratio", 0.50),)),
+                  ((at_least("filesystem_used_ratio", FILLING_RATIO),),
+                   (at_least("filesystem_used_ratio", 0.90), below("hours_to_full", 8))),
                   ((below("filesystem_used_ratio", 0.88),), (at_least("hours_to_full", 48),))),
             Level("critical",
-                  ((at_least("filesystem_used_ratio", 0.98), below("hours_to_full", 2)),
-                   (at_least("filesystem_used_ratio", 0.50),)),
+                  ((at_least("filesystem_used_ratio", FILLING_RATIO),),
+                   (at_least("filesystem_used_ratio", 0.98), below("hours_to_full", 2))),
                   ((below("filesystem_used_ratio", 0.96),), (at_least("hours_to_full", 24),))),
         ),
         sentence="Filesystem {subject} is {value} full{eta}.",
