@@ -234,7 +234,10 @@ def config(what: str, add: bool, older: bool, **given: Any) -> None:
     """
     from hosts_mcp.serve import printed
 
-    where, content = printed.configuration(what, load(given), _flags(given), add=add, older=older)
+    try:
+        where, content = printed.configuration(what, load(given), _flags(given), add=add, older=older)
+    except BadArgument as error:
+        raise Misused(error.message) from None
     click.echo(f"# {where}", err=True)
     click.echo(content)
 

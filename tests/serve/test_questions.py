@@ -84,7 +84,7 @@ def test_any_other_name_is_ignored_and_said() -> None:
 
 @pytest.mark.parametrize(
     ("question", "given", "said"),
-    [(STATUS, {}, "needs host"), (STATUS, {"host": "  "}, "host is empty"), (STATUS, {"host": {"a": 1}}, "host takes text"),
+    [(STATUS, {}, "needs host"), (STATUS, {"host": "  "}, "host is empty"), (STATUS, {"host": {}}, "host takes text"),
      (TRACES, {"status": "bad"}, "one of any, ok, error, unfinished"), (TRACES, {"limit": 0}, "from 1 to 500"),
      (TRACES, {"limit": "many"}, "whole number"), (TRACES, {"limit": 1.5}, "whole number"),
      (TRACES, {"limit": True}, "whole number"), (TRACES, {"limit": 1e999}, "whole number"),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hosts_mcp import __version__
 from hosts_mcp.answers.base import UNLIMITED, age, plural
+from hosts_mcp.answers.host_status import answer as host_status
 from hosts_mcp.answers.list_hosts import answer as list_hosts
 from hosts_mcp.errors import ConfigurationError, HostsMcpError
 from hosts_mcp.serve import presence
@@ -166,13 +167,13 @@ def _identity(store: Store) -> Iterator[Finding]:
 
 def _hosts(store: Store) -> Iterator[Finding]:
     """Status of each host, and which scrapers it does without."""
-    from hosts_mcp.answers.host_status import answer as host_status
-
     now_ns = time.time_ns()
     inventory = list_hosts(store, now_ns=now_ns, budget=UNLIMITED)
     yield Finding(True if inventory.totals.hosts else None, inventory.summary)
     for row in inventory.hosts[:_SHOWN]:
-        found = host_status(store, row.host, now_ns=now_ns, budget=UNLIMITED).structured()
-        for missing in found.get("not_collected") or ():
-            words = missing if isinstance(missing, str) else missing.get("what") or missing.get("summary")
-            yield Finding(None, f"{quote(row.host, 64)} does not send: {words}.")
+        found = host_status(store, row.host, now_ns=now_ns, budget=UNLIMITED)
+        if found.not_collected:
+            missing = ", ".join(found.not_collected.missing)
+            yield Finding(
+                None, f"{quote(row.host, 64)} does not send: {missing} (hosts-mcp status shows how to add it)."
+            )
