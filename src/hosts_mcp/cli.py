@@ -169,8 +169,8 @@ def stop(**given: Any) -> None:
 @click.option("--once", is_flag=True, help="Print the trace id and the verdict as JSON and exit.")
 def demo(**given: Any) -> None:
     """Eight nights of one box that end last night: load them, ask the question, and stay up for yours."""
-    with _quick_imports():
-        from hosts_mcp import demo as story
+    from hosts_mcp import demo as story
+
     story.run(**given)
 
 
