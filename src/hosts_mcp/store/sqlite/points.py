@@ -1,0 +1,201 @@
+"""Writing points: every one in full, appended; and the wide rows of the ticks they touch.
+
+Points wait in memory until the transaction ends and are then written host by host and tick by tick. The row of a tick
+is a function of the set of its points: a tick that has points in the file already is built anew from all of them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hosts_mcp.otlp.batch import PointGroup, Slot
+from hosts_mcp.signals.model import TICK_NS, SampleRow
+from hosts_mcp.signals.rows import row
+from hosts_mcp.store.sqlite import wide
+from hosts_mcp.store.sqlite.chunks import blobs
+from hosts_mcp.store.sqlite.ledger import Ledger
+from hosts_mcp.store.sqlite.segments import Segment, precedence, unpack
+from hosts_mcp.store.sqlite.values import ns
+from hosts_mcp.store.sqlite.vocabulary import Layout, Vocabulary
+
+BIN_NS = 300_000_000_000
+_TICKS_PER_BIN = BIN_NS // TICK_NS
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """One segment that is not written yet."""
+
+    host_id: int
+    tick: int
+    arrived_ns: int
+    of_host: bool
+    layout: Layout
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A segment as the wide row sees it."""
+
+    layout: Layout
+    segment: Segment
+
+
+class PointWriter:
+    def __init__(self, db: sqlite3.Connection, ledger: Ledger) -> None:
+        self._db = db
+        self.vocabulary = Vocabulary(db, ledger)
+        self._waiting: list[_Waiting] = []
+        self._mark = 0
+        self._newest_tick: dict[int, int] = {}
+        self._feeds: dict[tuple[int, str], frozenset[str]] = {}
+
+    def add(self, host_id: int, entity_id: int, of_host: bool, source: str, group: PointGroup, arrived_ns: int) -> None:
+        if not group.values:
+            return
+        time_ns = ns(group.time_ns)
+        found = self.vocabulary.arrange(source, group.slots, arrived_ns)
+        values = group.values
+        if found.reorder is not None:
+            values = found.reorder(values)
+        if of_host:
+            self.vocabulary.plan(found.layout)  # a layout without a plan must fail here, in its own request
+        segment = Segment(found.layout.id, entity_id, time_ns, ns(group.start_ns), values)
+        self._waiting.append(_Waiting(host_id, time_ns // TICK_NS, arrived_ns, of_host, found.layout, segment))
+
+    def mark(self) -> None:
+        self._mark = len(self._waiting)
+
+    def undo(self) -> None:
+        del self._waiting[self._mark :]
+
+    def void(self) -> None:
+        self._waiting.clear()
+        self._mark = 0
+        self._newest_tick.clear()
+        self._feeds.clear()
+
+    def flush(self) -> int:
+        """Write what waits; the number of points."""
+        if not self._waiting:
+            return 0
+        by_tick: dict[tuple[int, int], list[_Waiting]] = defaultdict(list)
+        for waiting in self._waiting:
+            by_tick[waiting.host_id, waiting.tick].append(waiting)
+        samples: list[tuple[int, SampleRow]] = []
+        bins: dict[tuple[int, int], int] = {}
+        for (host_id, tick), group in sorted(by_tick.items()):
+            fresh = tick > self._newest(host_id)
+            rows = self._rows(host_id, tick, group, fresh)
+            samples += [(host_id, one) for one in rows]
+            if rows:
+                bin_ = tick // _TICKS_PER_BIN
+                for touched in (bin_,) if fresh else (bin_, bin_ + 1):
+                    bins[host_id, touched] = max(group[-1].arrived_ns, bins.get((host_id, touched), 0))
+            if fresh:
+                self._newest_tick[host_id] = tick
+        scrapes = [_scrape(host_id, tick, group) for (host_id, tick), group in sorted(by_tick.items())]
+        self._db.executemany(
+            "INSERT INTO scrape (host_id, tick, arrived_ns, points, v) VALUES (?, ?, ?, ?, ?)", scrapes
+        )
+        wide.write_samples(self._db, samples)
+        self._note_feeds(samples)
+        self._touch(bins)
+        self._waiting.clear()
+        self._mark = 0
+        return sum(scrape[3] for scrape in scrapes)
+
+    def _newest(self, host_id: int) -> int:
+        """Newest tick that the host has in the file, -1 when it has none."""
+        newest = self._newest_tick.get(host_id)
+        if newest is None:
+            found = self._db.execute("SELECT max(tick) FROM scrape WHERE host_id = ?", (host_id,)).fetchone()[0]
+            hour = self._db.execute("SELECT max(hour) FROM chunk WHERE host_id = ?", (host_id,)).fetchone()[0]
+            newest = max(-1 if found is None else found, -1 if hour is None else (hour + 1) * 7200 - 1)
+            self._newest_tick[host_id] = newest
+        return newest
+
+    def _rows(self, host_id: int, tick: int, group: Sequence[_Waiting], fresh: bool) -> list[SampleRow]:
+        """The rows, by source, of one tick after `group` has been added to it."""
+        by_source: dict[str, list[_Reading]] = defaultdict(list)
+        for waiting in group:
+            if waiting.of_host:
+                by_source[waiting.layout.source].append(_Reading(waiting.layout, waiting.segment))
+        if by_source and not fresh:
+            for reading in self._stored(host_id, tick):
+                if reading.layout.source in by_source:
+                    by_source[reading.layout.source].append(reading)
+        rows = (self._row(source, tick, readings) for source, readings in by_source.items())
+        return [one for one in rows if one.times]
+
+    def _stored(self, host_id: int, tick: int) -> Iterable[_Reading]:
+        """What the file holds of the host itself in this tick."""
+        hosts: dict[int, bool] = {}
+        for blob in blobs(self._db, host_id, tick, tick):
+            for segment in unpack(blob):
+                if segment.time_ns // TICK_NS != tick:
+                    continue
+                of_host = hosts.get(segment.entity)
+                if of_host is None:
+                    kind = self._db.execute("SELECT kind FROM entity WHERE id = ?", (segment.entity,)).fetchone()
+                    of_host = hosts[segment.entity] = kind is not None and kind[0] == "host"
+                if of_host:
+                    yield _Reading(self.vocabulary.layout(segment.layout), segment)
+
+    def _row(self, source: str, tick: int, readings: Sequence[_Reading]) -> SampleRow:
+        """Segments that share no group of columns are reduced by their plans, all others point by point."""
+        values: dict[str, float] = {}
+        times: dict[str, int] = {}
+        starts: dict[str, int] = {}
+        sets: dict[str, int] = {}
+        for reading in readings:
+            plan = self.vocabulary.plan(reading.layout)
+            if any(group in times for group in plan.groups):
+                return row(newest_points(readings), source, tick)
+            values.update(plan.reduce(reading.segment.values))
+            for group in plan.groups:
+                times[group] = reading.segment.time_ns
+                starts[group] = reading.segment.start_ns
+            sets.update(plan.sets)
+        return SampleRow(source, tick, values, times, starts, sets)
+
+    def _note_feeds(self, samples: Iterable[tuple[int, SampleRow]]) -> None:
+        """Which groups each source of a host has ever sent: one look tells a reader where to seek."""
+        for host_id, sample in samples:
+            key = (host_id, sample.source)
+            known = self._feeds.get(key)
+            if known is None:
+                stored = self._db.execute("SELECT groups FROM feed WHERE host_id = ? AND source = ?", key).fetchone()
+                known = self._feeds[key] = frozenset(stored[0].split() if stored else ())
+            if not known.issuperset(sample.times):
+                known = self._feeds[key] = known.union(sample.times)
+                self._db.execute("INSERT OR REPLACE INTO feed VALUES (?, ?, ?)", (*key, " ".join(sorted(known))))
+
+    def _touch(self, bins: Mapping[tuple[int, int], int]) -> None:
+        self._db.executemany(
+            "INSERT INTO touched (host_id, bin, arrived_ns, taken) VALUES (?, ?, ?, 0) "
+            "ON CONFLICT (host_id, bin) DO UPDATE SET arrived_ns = excluded.arrived_ns, taken = 0",
+            [(host_id, bin_, arrived_ns) for (host_id, bin_), arrived_ns in bins.items()],
+        )
+
+
+def newest_points(readings: Iterable[_Reading]) -> list[tuple[Slot, int, int, float]]:
+    """(slot, time, start, value) of the newest reading of every slot, in an order that is that of the slots."""
+    newest: dict[Slot, tuple[tuple[int, tuple[bool, float, int]], int, float]] = {}
+    for reading in readings:
+        segment = reading.segment
+        for slot, value in zip(reading.layout.slots, segment.values, strict=True):
+            rank = (segment.time_ns, precedence(value, segment.start_ns))
+            if slot not in newest or rank > newest[slot][0]:
+                newest[slot] = (rank, segment.start_ns, value)
+    return [(slot, rank[0], start, value) for slot, (rank, start, value) in newest.items()]
+
+
+def _scrape(host_id: int, tick: int, group: Sequence[_Waiting]) -> tuple[int, int, int, int, bytes]:
+    packed = b"".join(waiting.segment.pack() for waiting in group)
+    points = sum(len(waiting.segment.values) for waiting in group)
+    return host_id, tick, group[-1].arrived_ns, points, packed

@@ -1,0 +1,243 @@
+"""The tables, as numbered migrations, and how a file is opened, checked and brought up to date.
+
+Columns of `sample` and `signals_5m` follow the catalogue of `signals/`: a version that knows more adds columns, it
+never changes old ones. Views are rebuilt from code whenever they differ (`views`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from hosts_mcp.errors import StoreUnusable
+from hosts_mcp.store.sqlite import wide
+from hosts_mcp.store.sqlite.views import create_views
+
+PAGE_BYTES = 8192
+BUSY_SECONDS = 5.0
+
+MIGRATIONS = Migrations("hosts_mcp")
+
+_TABLES = """
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE server_run (id INTEGER PRIMARY KEY, started_ns INTEGER NOT NULL, alive_ns INTEGER NOT NULL);
+CREATE TABLE request (hash BLOB PRIMARY KEY, arrived_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX request_age ON request (arrived_ns);
+
+CREATE TABLE host (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, name TEXT NOT NULL,
+    host_id TEXT, aliases TEXT NOT NULL, shared_id INTEGER NOT NULL, node TEXT, cluster TEXT, os_type TEXT,
+    os_description TEXT, arch TEXT, attributes TEXT NOT NULL, sources TEXT NOT NULL, sdk_language TEXT,
+    boot_ns INTEGER, cpu_count INTEGER, memory_bytes INTEGER, interval_ns INTEGER, newest_ns INTEGER,
+    first_arrived_ns INTEGER NOT NULL, last_arrived_ns INTEGER NOT NULL, usual_lag_ns INTEGER
+);
+CREATE TABLE entity (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, host_id INTEGER, name TEXT, pid INTEGER,
+    started_ns INTEGER, first_seen_ns INTEGER NOT NULL, last_seen_ns INTEGER NOT NULL,
+    last_arrived_ns INTEGER NOT NULL, spans INTEGER NOT NULL DEFAULT 0, join_rule TEXT, join_confidence TEXT,
+    identity BLOB NOT NULL UNIQUE
+);
+CREATE INDEX entity_of_host ON entity (host_id, kind, last_seen_ns);
+CREATE TABLE entity_attributes (entity_id INTEGER PRIMARY KEY, attributes TEXT NOT NULL);
+
+CREATE TABLE slot (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, metric TEXT NOT NULL, kind TEXT NOT NULL, attributes TEXT NOT NULL,
+    unit TEXT NOT NULL, UNIQUE (metric, kind, attributes)
+);
+CREATE TABLE layout (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, slots BLOB NOT NULL,
+    last_arrived_ns INTEGER NOT NULL, UNIQUE (source, slots)
+);
+CREATE TABLE scrape (
+    id INTEGER PRIMARY KEY, host_id INTEGER NOT NULL, tick INTEGER NOT NULL, arrived_ns INTEGER NOT NULL,
+    points INTEGER NOT NULL, v BLOB NOT NULL
+);
+CREATE INDEX scrape_of_host ON scrape (host_id, tick);
+CREATE TABLE chunk (
+    id INTEGER PRIMARY KEY, host_id INTEGER NOT NULL, hour INTEGER NOT NULL, arrived_ns INTEGER NOT NULL,
+    points INTEGER NOT NULL, v BLOB NOT NULL
+);
+CREATE INDEX chunk_of_host ON chunk (host_id, hour);
+CREATE TABLE feed (
+    host_id INTEGER, source TEXT, groups TEXT NOT NULL, PRIMARY KEY (host_id, source)
+) WITHOUT ROWID;
+CREATE TABLE sample (
+    host_id INTEGER, source TEXT, tick INTEGER, start_ns INTEGER, PRIMARY KEY (host_id, source, tick)
+) WITHOUT ROWID;
+CREATE TABLE signals_5m (
+    host_id INTEGER, start_ns INTEGER, derived_ns INTEGER NOT NULL, worst_disk TEXT, PRIMARY KEY (host_id, start_ns)
+) WITHOUT ROWID;
+CREATE INDEX signals_5m_age ON signals_5m (derived_ns);
+CREATE TABLE touched (
+    host_id INTEGER, bin INTEGER, arrived_ns INTEGER NOT NULL, taken INTEGER NOT NULL, PRIMARY KEY (host_id, bin)
+) WITHOUT ROWID;
+
+CREATE TABLE trace (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, trace_id BLOB NOT NULL UNIQUE, start_ns INTEGER NOT NULL,
+    end_ns INTEGER NOT NULL, spans INTEGER NOT NULL, errors INTEGER NOT NULL, pending INTEGER NOT NULL,
+    entries INTEGER NOT NULL, root_span BLOB, root_start_ns INTEGER, root_end_ns INTEGER, root_status INTEGER,
+    last_arrived_ns INTEGER NOT NULL, settled INTEGER NOT NULL DEFAULT 0, first_run INTEGER, last_run INTEGER
+);
+CREATE INDEX trace_by_start ON trace (start_ns);
+CREATE INDEX trace_by_arrival ON trace (settled, last_arrived_ns);
+CREATE TABLE trace_entity (
+    trace INTEGER, entity_id INTEGER, PRIMARY KEY (trace, entity_id)
+) WITHOUT ROWID;
+CREATE TABLE span (
+    trace INTEGER, span_id BLOB, parent_id BLOB, entity_id INTEGER NOT NULL, name TEXT NOT NULL,
+    kind INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER, status INTEGER NOT NULL, status_message TEXT,
+    pending INTEGER NOT NULL, exception_type TEXT, exception_message TEXT, server_address TEXT, db_system TEXT,
+    pid INTEGER, arrived_ns INTEGER NOT NULL, detail INTEGER, PRIMARY KEY (trace, span_id)
+) WITHOUT ROWID;
+CREATE TABLE span_detail (id INTEGER PRIMARY KEY AUTOINCREMENT, arrived_ns INTEGER NOT NULL, v BLOB NOT NULL);
+
+CREATE TABLE operation (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, service TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (name, service)
+);
+CREATE TABLE operation_run (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, operation_id INTEGER NOT NULL, trace_id BLOB NOT NULL, host_id INTEGER,
+    root INTEGER NOT NULL, start_ns INTEGER NOT NULL, duration_ns INTEGER NOT NULL, self_ns INTEGER NOT NULL,
+    spans INTEGER NOT NULL, outcome TEXT NOT NULL, settled_ns INTEGER NOT NULL
+);
+CREATE INDEX run_of_operation ON operation_run (operation_id, start_ns);
+CREATE INDEX run_by_start ON operation_run (start_ns);
+CREATE INDEX long_run ON operation_run (start_ns) WHERE duration_ns > 600000000000;
+
+CREATE TABLE finding (
+    id INTEGER PRIMARY KEY, host_id INTEGER NOT NULL, code TEXT NOT NULL, subject TEXT NOT NULL,
+    since_ns INTEGER NOT NULL, until_ns INTEGER, severity TEXT NOT NULL, value REAL, sentence TEXT NOT NULL, fix TEXT,
+    UNIQUE (host_id, code, subject, since_ns)
+);
+CREATE TABLE kept_log (
+    id INTEGER PRIMARY KEY, identity BLOB NOT NULL UNIQUE, what TEXT NOT NULL, time_ns INTEGER NOT NULL,
+    host_id INTEGER, entity_id INTEGER NOT NULL, service TEXT, trace_id BLOB, span_id BLOB, text TEXT NOT NULL,
+    arrived_ns INTEGER NOT NULL
+);
+CREATE INDEX log_by_time ON kept_log (time_ns);
+CREATE INDEX log_of_trace ON kept_log (trace_id) WHERE trace_id IS NOT NULL;
+CREATE TABLE arrival (
+    signal TEXT, what TEXT, service TEXT, kept INTEGER, count INTEGER NOT NULL, last_arrived_ns INTEGER NOT NULL,
+    note TEXT, PRIMARY KEY (signal, what, service, kept)
+) WITHOUT ROWID;
+"""
+
+
+@MIGRATIONS()
+def m001_tables(db: Database) -> None:
+    for statement in _TABLES.split(";"):
+        if statement.strip():
+            db.conn.execute(statement)
+
+
+def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """A connection without implicit transactions, usable from any one thread at a time."""
+    uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "")
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
+    )
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def open_for_writing(path: Path, synchronous: str) -> sqlite3.Connection:
+    """Create or open the file, migrated to this version. Raises StoreUnusable."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = connect(path, read_only=False)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreUnusable(f"{path} cannot be opened: {error}. Choose a writable place with --db.") from error
+    try:
+        _check_readable(connection, path)
+        # Both take effect only before the first table exists.
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'NORMAL' if synchronous == 'normal' else 'FULL'}")
+        # Checkpoints are a job, never a surprise inside an acknowledged commit.
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute("PRAGMA cache_size = -65536")
+        migrate(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreUnusable(f"{path} cannot be used: {error}.") from error
+    except StoreUnusable:
+        connection.close()
+        raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open an existing file of this version. Raises StoreUnusable."""
+    if not path.exists():
+        raise StoreUnusable(f"There is no database at {path}. `hosts-mcp serve` creates it; --db names another one.")
+    try:
+        connection = connect(path, read_only=True)
+    except sqlite3.Error as error:
+        raise StoreUnusable(f"{path} cannot be opened for reading: {error}.") from error
+    try:
+        _check_readable(connection, path)
+        missing = _known() - _applied(connection)
+        if missing:
+            raise StoreUnusable(
+                f"{path} was written by an older hosts-mcp ({', '.join(sorted(missing))} missing). "
+                "Start `hosts-mcp serve` once on it: that brings it up to date."
+            )
+        connection.execute("PRAGMA cache_size = -65536")
+    except StoreUnusable:
+        connection.close()
+        raise
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations = MIGRATIONS) -> None:
+    """Apply what is missing, then columns and views. Raises StoreUnusable for a file of a newer version."""
+    newer = _applied(connection) - _known(migrations)
+    if newer:
+        raise _newer(path, newer)
+    if int(connection.execute("PRAGMA auto_vacuum").fetchone()[0]) != 2:
+        raise StoreUnusable(
+            f"{path} exists and was not made by hosts-mcp (its auto_vacuum is not incremental). Choose another --db."
+        )
+    migrations.apply(Database(connection))
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        wide.add_columns(connection)
+        create_views(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def version() -> int:
+    return len(_known())
+
+
+def _known(migrations: Migrations = MIGRATIONS) -> set[str]:
+    return {migration.name for migration in migrations._migrations}
+
+
+def _applied(connection: sqlite3.Connection) -> set[str]:
+    return {migration.name for migration in MIGRATIONS.applied(Database(connection))}
+
+
+def _check_readable(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        newer = _applied(connection) - _known()
+    except sqlite3.DatabaseError as error:
+        raise StoreUnusable(f"{path} is no database that hosts-mcp can read: {error}. Choose another --db.") from error
+    if newer:
+        raise _newer(path, newer)
+
+
+def _newer(path: Path, names: Iterable[str]) -> StoreUnusable:
+    return StoreUnusable(
+        f"{path} was written by a newer hosts-mcp ({', '.join(sorted(names))} unknown here). "
+        "Upgrade hosts-mcp, or choose another file with --db."
+    )

@@ -1,0 +1,170 @@
+"""The two wide tables, whose columns follow the catalogue: `sample` (raw columns) and `signals_5m` (derived signals).
+
+In `sample` each group of columns keeps its own clock: `<group>_offset_ns` (its time minus the tick's begin, NULL when
+the group is not in the row), `<group>_set` (fingerprint of what was summed) and `<group>_start_ns`, NULL where it
+equals the row's `start_ns`, as it does for nearly every row.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hosts_mcp.signals.catalogue import COLUMNS, GROUPS, SIGNALS
+from hosts_mcp.signals.model import TICK_NS, GroupSeries, SampleRow
+from hosts_mcp.store.protocol import Rollup
+from hosts_mcp.store.sqlite.values import ns
+
+COLUMNS_OF: Mapping[str, tuple[str, ...]] = {
+    group: tuple(column.name for column in COLUMNS if column.group == group) for group in GROUPS
+}
+SIGNAL_NAMES: tuple[str, ...] = tuple(signal.name for signal in SIGNALS)
+_SAMPLE = (
+    *(("host_id", "source", "tick", "start_ns")),
+    *(f"{group}_{part}" for group in GROUPS for part in ("offset_ns", "start_ns", "set")),
+    *(column.name for column in COLUMNS),
+)
+_INSERT_SAMPLE = f"INSERT OR REPLACE INTO sample ({', '.join(_SAMPLE)}) VALUES ({', '.join('?' * len(_SAMPLE))})"
+_VALUE_NAMES = tuple(column.name for column in COLUMNS)
+_ROLLUP = tuple(f"{name}_{part}" for name in SIGNAL_NAMES for part in ("mean", "max"))
+_INSERT_ROLLUP = (
+    f"INSERT OR REPLACE INTO signals_5m (host_id, start_ns, derived_ns, worst_disk, {', '.join(_ROLLUP)}) "
+    f"VALUES ({', '.join('?' * (4 + len(_ROLLUP)))})"
+)
+
+
+def add_columns(db: sqlite3.Connection) -> None:
+    """Columns that this version knows and the file does not have yet."""
+    wanted = {
+        "sample": {name: _sample_type(name) for name in _SAMPLE},
+        "signals_5m": dict.fromkeys(_ROLLUP, "REAL"),
+    }
+    for table, columns in wanted.items():
+        present = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+        for name, kind in columns.items():
+            if name not in present:
+                db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
+
+
+def _sample_type(name: str) -> str:
+    return "REAL" if name in _VALUE_NAMES else "INTEGER"
+
+
+def write_samples(db: sqlite3.Connection, rows: Iterable[tuple[int, SampleRow]]) -> None:
+    """Put (host id, row) pairs, replacing what stood there."""
+    db.executemany(_INSERT_SAMPLE, [_record(host_id, row) for host_id, row in rows])
+
+
+def _record(host_id: int, row: SampleRow) -> list[Any]:
+    begin = row.tick * TICK_NS
+    common = _commonest(row.starts)
+    record: list[Any] = [host_id, row.source, row.tick, common]
+    for group in GROUPS:
+        time = row.times.get(group)
+        if time is None:
+            record += (None, None, None)
+        else:
+            start = ns(row.starts.get(group, 0))
+            record += (time - begin, None if start == common else start, row.sets.get(group, 0))
+    get = row.values.get
+    record += [get(name) for name in _VALUE_NAMES]
+    return record
+
+
+def _commonest(starts: Mapping[str, int]) -> int:
+    """The most frequent start; of equally frequent ones the largest, so that the row is a function of its groups."""
+    if not starts:
+        return 0
+    counted = Counter(starts.values())
+    return ns(max(counted, key=lambda start: (counted[start], start)))
+
+
+class SampleColumns:
+    """Which columns of `sample` this file really has, and queries for one group."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        present = {row[1] for row in db.execute("PRAGMA table_info(sample)")}
+        self.groups = {
+            group: tuple(name for name in names if name in present)
+            for group, names in COLUMNS_OF.items()
+            if f"{group}_offset_ns" in present
+        }
+
+    def select(self, groups: Sequence[str]) -> str:
+        """`SELECT` of the tick, the row's start, then per group offset, start, set and its columns."""
+        parts = ["tick", "start_ns"]
+        for group in groups:
+            parts += (f"{group}_offset_ns", f"{group}_start_ns", f"{group}_set", *self.groups[group])
+        return f"SELECT {', '.join(parts)} FROM sample"
+
+    def series(self, groups: Sequence[str], source: str, rows: Sequence[Sequence[Any]]) -> dict[str, GroupSeries]:
+        """Rows of `select(groups)`, oldest first -> one series per group that occurs in them."""
+        found: dict[str, GroupSeries] = {}
+        if not rows:
+            return found
+        columns = list(zip(*rows, strict=True))
+        at = 2
+        for group in groups:
+            names = self.groups[group]
+            part = columns[at : at + 3 + len(names)]
+            at += 3 + len(names)
+            series = _group_series(group, source, names, columns[0], columns[1], part)
+            if series is not None:
+                found[group] = series
+        return found
+
+
+def _group_series(
+    group: str,
+    source: str,
+    names: Sequence[str],
+    ticks: Sequence[int],
+    row_starts: Sequence[int],
+    part: Sequence[Sequence[Any]],
+) -> GroupSeries | None:
+    offsets = part[0]
+    if None in offsets:
+        keep = [i for i, offset in enumerate(offsets) if offset is not None]
+        if not keep:
+            return None
+        ticks, row_starts = [ticks[i] for i in keep], [row_starts[i] for i in keep]
+        part = [[column[i] for i in keep] for column in part]
+        offsets = part[0]
+    times = [tick * TICK_NS + offset for tick, offset in zip(ticks, offsets, strict=True)]
+    starts = [common if own is None else own for own, common in zip(part[1], row_starts, strict=True)]
+    columns = {name: values for name, values in zip(names, part[3:], strict=True) if any(v is not None for v in values)}
+    return GroupSeries(group, source, times, columns, starts, part[2])
+
+
+def write_rollup(db: sqlite3.Connection, host_id: int, rollup: Rollup, derived_ns: int) -> None:
+    rows = []
+    for i, start_ns in enumerate(rollup.starts_ns):
+        row: list[Any] = [host_id, start_ns, derived_ns, rollup.worst_disk[i]]
+        for name in SIGNAL_NAMES:
+            row += [values[name][i] if name in values else None for values in (rollup.mean, rollup.maximum)]
+        rows.append(row)
+    db.executemany(_INSERT_ROLLUP, rows)
+
+
+def read_rollup(db: sqlite3.Connection, host_id: int, start_ns: int, end_ns: int) -> Rollup:
+    """Bins that begin in [start, end)."""
+    present = {row[1] for row in db.execute("PRAGMA table_info(signals_5m)")}
+    names = [name for name in SIGNAL_NAMES if f"{name}_mean" in present]
+    columns = [f"{name}_{part}" for name in names for part in ("mean", "max")]
+    rows = db.execute(
+        f"SELECT start_ns, worst_disk, {', '.join(columns)} FROM signals_5m "
+        "WHERE host_id = ? AND start_ns >= ? AND start_ns < ? ORDER BY start_ns",
+        (host_id, start_ns, end_ns),
+    ).fetchall()
+    if not rows:
+        return Rollup((), {}, {}, ())
+    starts, worst, *values = zip(*rows, strict=True)
+    kept = [i for i in range(len(names)) if any(v is not None for v in values[2 * i])]
+    return Rollup(
+        starts,
+        {names[i]: values[2 * i] for i in kept},
+        {names[i]: values[2 * i + 1] for i in kept},
+        worst,
+    )
