@@ -22,9 +22,8 @@ from pathlib import Path
 
 import grpc
 
-sys.path.insert(0, str(Path(__file__).parent))
-import build
-import running
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from collector import build, running
 
 TARGET = Path(__file__).parents[2] / "fixtures" / "recorded" / "own"
 SECONDS = 4.5
@@ -101,7 +100,7 @@ def _grpc(keep: Keep) -> tuple[int, Callable[[], None]]:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Export": handler}),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    return port, lambda: server.stop(None).wait()  # type: ignore[return-value]
+    return port, lambda: server.stop(None).wait()
 
 
 def _http(keep: Keep) -> tuple[int, Callable[[], None]]:

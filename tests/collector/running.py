@@ -47,13 +47,13 @@ def configuration(
     batch: bool = False,
 ) -> dict[str, Any]:
     """Host metrics with resource detection, each scrape to every exporter."""
-    processors = {"resourcedetection": DETECTION} | ({"batch": {}} if batch else {})
+    processors: dict[str, Any] = {"resourcedetection": DETECTION} | ({"batch": {}} if batch else {})
     return {
         "receivers": {
             "hostmetrics": {
                 "collection_interval": interval,
                 "initial_delay": "0s",
-                "scrapers": dict(scrapers if scrapers is not None else ALL_SCRAPERS | PROCESS),
+                "scrapers": dict(scrapers if scrapers is not None else {**ALL_SCRAPERS, **PROCESS}),
             }
         },
         "processors": processors,
