@@ -94,7 +94,7 @@ async def _tell(server: Server, story: Story, now_ns: int, sent: AsyncIterator[O
     verdict = await server.desk.ask(BY_TOOL["was_it_the_box"], {"trace_id": story.trace_id}, MCP_BUDGET)
     click.echo(f"Loaded {story.options.nights} nights in {time.monotonic() - begun:.0f} s.", err=True)
     if once:
-        click.echo(json.dumps({"trace_id": story.trace_id} | verdict.model_dump(mode="json", exclude_none=True)))
+        click.echo(json.dumps({"trace_id": story.trace_id} | verdict.structured()))
         return
     click.echo(_how_to_go_on(server, story, verdict))
     async for one in sent:
