@@ -29,8 +29,8 @@ def scripted(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
     parts = [part for message in messages if isinstance(message, ModelRequest) for part in message.parts]
     for part in parts:
         if isinstance(part, ToolReturnPart):
-            content = part.content
-            return ModelResponse([TextPart(str(content["summary"] if isinstance(content, dict) else content))])
+            told = part.model_response_object()
+            return ModelResponse([TextPart(str(told.get("summary", told)))])
     found = re.search(r"[0-9a-f]{8,32}", " ".join(str(getattr(part, "content", "")) for part in parts))
     return ModelResponse([ToolCallPart("was_it_the_box", {"trace_id": found.group() if found else ""})])
 
