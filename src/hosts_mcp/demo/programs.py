@@ -180,10 +180,6 @@ class WebService(Program):
             path = "/srv/orders/.venv/bin/python3.12"
             self.start(path, line, "orders", now_ns, parent=main.pid, share=0.475, mapped=44)
 
-    @property
-    def worker_pid(self) -> int:
-        return self.processes[1].pid
-
     @staticmethod
     def traffic(now_ns: int) -> float:
         """0.15 at four in the morning, 1 in the afternoon."""

@@ -81,7 +81,6 @@ class Story:
         self._visitors = Visitors(web, host, self._random("visitors"), self.start_ns)
         self._phase_ns = rng.randrange(30 * SECOND_NS)
         self._next_scrape_ns = self.start_ns + self._phase_ns
-        self._begun_ns: int | None = None
         self._last_words: list[bytes] = []
 
     @cached_property
@@ -102,12 +101,10 @@ class Story:
 
     def _pass_to(self, moment_ns: int) -> None:
         """Let the box run, stopping where the agent begins or is killed, so that both happen on time."""
-        midnight_ns = moment_ns // DAY_NS * DAY_NS
-        batch = self._night(midnight_ns).batch
-        if midnight_ns != self._begun_ns and moment_ns >= batch.start_ns > self.box.now_ns:
+        batch = self._night(moment_ns // DAY_NS * DAY_NS).batch
+        if self.box.now_ns < batch.start_ns <= moment_ns:
             self.box.advance(batch.start_ns)
             self._agent.begin(batch, cron=self._daemons.processes[1])
-            self._begun_ns = midnight_ns
         if batch.killed_ns and self.box.now_ns < batch.killed_ns <= moment_ns:
             self.box.advance(batch.killed_ns)
             self._last_words = self._agent.work(self.box)
