@@ -94,7 +94,7 @@ def _scene(
     case: Case, found: Symptom, losses: Sequence[Loss], host: int, parts: Mapping[int | None, float], t: Table
 ) -> Scene | None:
     box = case.boxes.get(host)
-    if box is None or (not box.signals and not box.workloads):
+    if box is None or not (box.signals or box.workload):
         return None
     here = tuple(x for x in losses if x.span.host_id == host)
     begin = windows.origin_of(here, found)
@@ -114,7 +114,6 @@ def _scene(
         usual=usual.of(box, begin, joined, look, cpus, t),
         interval=interval,
         cpus=cpus,
-        workload=next((box.workloads[x.span.entity_id] for x in here if x.span.entity_id in box.workloads), None),
     )
 
 

@@ -74,7 +74,7 @@ def losses(case: Case, root: Span, end_ns: int, t: Table) -> list[Loss]:
     tops, children = tree(case.spans)
     pieces = critical_path(root, children, end_ns)
     for top in tops:  # orphans of a killed trace have no root to be reached from
-        if top.span_id != root.span_id and root.end_ns is None:
+        if top.span_id != root.span_id and top.kind not in (SERVER, CONSUMER):
             for key, found in critical_path(top, children, top.end_ns or end_ns).items():
                 pieces[key].extend(found)
     total = max((end_ns - root.start_ns) / NS, 1e-9)

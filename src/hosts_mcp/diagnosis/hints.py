@@ -123,7 +123,7 @@ def _useful(case: Case, f: Findings, ruling: Ruling, origin: Origin | None) -> l
         for x in f.scene.losses
         if x.span.entity_id in case.services
     )
-    if contained and f.scene.workload is None:
+    if contained and f.scene.box.workload is None:
         out.append(
             Hint(
                 "container",

@@ -58,7 +58,7 @@ class Track:
 
 def interval_seconds(box: Box) -> float:
     """Usual spacing of the metrics around the trace, else what the inventory says, else a minute."""
-    clock = _clock(box.signals)
+    clock = _clock(box)
     if clock is not None and len(clock.ends_ns) >= 2:
         spacings = [(e - s) / NS for s, e in zip(clock.starts_ns, clock.ends_ns, strict=True) if e > s]
         if spacings:
@@ -68,7 +68,7 @@ def interval_seconds(box: Box) -> float:
 
 def join(box: Box, origin_ns: int, interval: float, cpus: int | None, t: Table) -> tuple[Interval, ...]:
     """The box's intervals in order; empty when it sent nothing around the trace."""
-    clock = _clock(box.signals)
+    clock = _clock(box)
     if clock is None:
         return ()
     tracks = {reading: Track(box.signals[name]) for reading, name in PLAIN.items() if name in box.signals}
@@ -112,8 +112,10 @@ def join(box: Box, origin_ns: int, interval: float, cpus: int | None, t: Table) 
     return tuple(out)
 
 
-def _clock(signals: Mapping[str, SignalSeries]) -> SignalSeries | None:
-    return next((signals[n] for n in CLOCKS if n in signals and len(signals[n].ends_ns)), None)
+def _clock(box: Box) -> SignalSeries | None:
+    own = box.workload.signals if box.workload is not None else {}
+    listed = [box.signals[n] for n in CLOCKS if n in box.signals] + [own[n] for n in sorted(own)]
+    return next((series for series in listed if len(series.ends_ns)), None)
 
 
 def _by_device(devices: Sequence[SignalSeries], prefix: str) -> dict[str, dict[str, Track]]:

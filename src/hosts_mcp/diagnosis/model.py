@@ -75,7 +75,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One host on the trace's path. Signals and devices cover lead-in, effect and aftermath; the rollup the past."""
+    """One place on the trace's path: a host, or a container on it. Signals and devices cover lead-in, effect and aftermath; the rollup the past."""
 
     id: int
     key: str
@@ -87,8 +87,8 @@ class Box:
     devices: Sequence[SignalSeries] = ()
     rollup: Rollup | None = None
     processes: Sequence[Process] = ()
-    workloads: Mapping[int, Workload] = field(default_factory=dict)
-    """Service entity id -> the container its spans ran in."""
+    workload: Workload | None = None
+    """The container the spans ran in, when it sends metrics; the other signals are then its machine's, if known."""
     boots_ns: Sequence[int] = ()
     """Boot times seen around the trace, oldest first."""
     logs: Sequence[KeptLog] = ()
@@ -265,7 +265,6 @@ class Scene:
     interval: float
     """Usual spacing of its metrics, seconds."""
     cpus: int | None
-    workload: Workload | None = None
 
     def during(self, window: Window | None = None, reach: float = 0.0) -> list[Interval]:
         w = window or self.effect

@@ -46,7 +46,8 @@ OWN_STEPS = {
 
 def happened(s: Symptom) -> str:
     """What became of the trace, with its numbers."""
-    name = quote(s.root.name, NAME)
+    known = not s.root.parent_id.strip(b"\0") or s.root.kind in (2, 5)
+    name = quote(s.root.name, NAME) if known else f"the trace around {quote(s.root.name, NAME)}"
     took = human_seconds(s.duration_seconds)
     usual = f" instead of {human_seconds(s.usual_seconds)}" if s.usual_seconds else ""
     if s.kind == "killed":

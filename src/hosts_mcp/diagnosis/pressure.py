@@ -212,16 +212,16 @@ def _suspend(scene: Scene, window: Sequence[Interval]) -> Pressure:
 
 def _container(scene: Scene, t: Table) -> tuple[Pressure, Pressure]:
     """How near the span's container was to its own limits; None without container metrics."""
-    if scene.workload is None:
+    if scene.box.workload is None:
         return Pressure("c_mem", None), Pressure("c_cpu", None)
-    signals, te = scene.workload.signals, scene.effect.end
+    signals, te = scene.box.workload.signals, scene.effect.end
     wide = Window(te - max(t.killed_seconds, t.killed_intervals * scene.interval), te + scene.interval)
     level = _extreme(signals.get("container_memory_ratio"), scene, wide)
     c_mem = Pressure(
         "c_mem", None if level is None else t.container_memory(level), "container_memory_ratio", level, "max"
     )
-    if scene.workload.reported and "oomkilled" in scene.workload.reported.lower():
-        c_mem = replace(c_mem, value=1.0, note=scene.workload.reported)
+    if scene.box.workload.reported and "oomkilled" in scene.box.workload.reported.lower():
+        c_mem = replace(c_mem, value=1.0, note=scene.box.workload.reported)
     throttled = _average(signals.get("container_throttled_ratio"), scene)
     if throttled is not None:
         return c_mem, Pressure("c_cpu", t.throttled(throttled), "container_throttled_ratio", throttled)

@@ -22,7 +22,7 @@ def find(case: Case, t: Table) -> Symptom:
     """Class, moment and span of the symptom. `case.spans` must not be empty."""
     tops, children = tree(case.spans)
     root = _root(tops)
-    survived = root.end_ns is not None and root.status != ERROR  # a lost inner span is then no death
+    survived = _is_edge(root) and root.end_ns is not None and root.status != ERROR  # a lost inner span is no death
     unfinished = None if survived else _unfinished(case, tops)
     history = _finished(case.histories.get((root.service, root.name), ()))
     if unfinished is not None and (found := _killed(case, root, unfinished, history, t)):
@@ -45,10 +45,15 @@ def _root(tops: Sequence[Span]) -> Span:
     """The real root, else the edge of this system, else the first of what arrived; the longest of equals."""
 
     def rank(s: Span) -> tuple[int, int, int]:
-        edge = 0 if not s.parent_id.strip(b"\0") else 1 if s.kind in (SERVER, CONSUMER) else 2
+        edge = 0 if not s.parent_id.strip(b"\0") else 1 if _is_edge(s) else 2
         return edge, -((s.end_ns or s.start_ns) - s.start_ns), s.start_ns
 
     return min(tops, key=rank)
+
+
+def _is_edge(span: Span) -> bool:
+    """Begins a trace, or enters this system from outside."""
+    return not span.parent_id.strip(b"\0") or span.kind in (SERVER, CONSUMER)
 
 
 def _finished(history: Sequence[Run]) -> list[float]:
@@ -66,6 +71,7 @@ def _unfinished(case: Case, tops: Sequence[Span]) -> Span | None:
 
 def _killed(case: Case, root: Span, last: Span, history: Sequence[float], t: Table) -> Symptom | None:
     te = max(s.end_ns or s.start_ns for s in case.spans)
+    begin = min(s.start_ns for s in case.spans)
     box = case.boxes.get(last.host_id) if last.host_id is not None else None
     now = box.now_ns if box and box.now_ns is not None else case.evaluated_at_ns
     interval = (box.interval_ns or 0) / NS if box else 0.0
@@ -73,15 +79,15 @@ def _killed(case: Case, root: Span, last: Span, history: Sequence[float], t: Tab
         t.silence_seconds, t.silence_intervals * interval, t.silence_gaps * (median(history) if history else 0.0)
     )
     marker = _marker(case, box, te)
-    seconds = (te - root.start_ns) / NS
+    seconds = (te - begin) / NS
     usual = median(history) if history else None
     alive = box is not None and _alive(box, last, te)
     if alive or ((now - te) / NS <= needed and marker is None):
         text = "its process is still running" if alive else f"only {(now - te) / NS:.0f} s of silence so far"
-        return Symptom("running", te, last, root, root.start_ns, seconds, usual, 1.0, len(history), text=text)
-    what = last.name if last.end_ns is None else "its parent span"
+        return Symptom("running", te, last, root, begin, seconds, usual, 1.0, len(history), text=text)
+    what = last.name if last.end_ns is None else f"the span around {last.name}"
     return Symptom(
-        "killed", te, last, root, root.start_ns, seconds, usual, 1.0, len(history), marker,
+        "killed", te, last, root, begin, seconds, usual, 1.0, len(history), marker,
         incomplete=box is not None and _sends_on(box, last, te), text=f"{what} never ended",
     )  # fmt: skip
 

@@ -1,0 +1,203 @@
+"""Reads from the store everything that may bear on one trace and puts it into a `diagnosis.model.Case`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from hosts_mcp.diagnosis import engine
+from hosts_mcp.diagnosis.accounted import accounted
+from hosts_mcp.diagnosis.model import Box, Case, Process, Workload
+from hosts_mcp.hosts.identity import Inventory
+from hosts_mcp.signals.devices import derive_devices
+from hosts_mcp.signals.model import BoxFacts, Samples, SignalSeries
+from hosts_mcp.signals.processes import derive_processes
+from hosts_mcp.signals.rollup import DEVICE_METRICS
+from hosts_mcp.signals.samples import derive, facts_from
+from hosts_mcp.store.protocol import Entity, Host, Run, Span, Store
+from hosts_mcp.timerange import NS
+
+HISTORY = 40
+FEW_RUNS = 10
+OPERATIONS = 200
+"""Span names of a trace that get a history; the rarest of a larger trace go without."""
+ROLLUP_DAYS = 30
+RUNS = 1000
+PROCESS_METRICS = ("process.cpu.time", "process.memory.usage", "process.disk.io")
+UNFINISHED_OR_FAILED = 2
+PROCESS_SCRAPES = 240
+
+
+def gather(store: Store, trace_id: bytes, now_ns: int) -> Case:
+    """`trace_id` must be stored. Reads the windows that the engine names, one day of baseline and 30 of rollup."""
+    spans = store.trace(trace_id)
+    hosts = store.hosts()
+    inventory = Inventory(hosts)
+    by_id = {h.id: h for h in hosts}
+    start = min(s.start_ns for s in spans)
+    case = Case(
+        trace_id=trace_id,
+        spans=spans,
+        evaluated_at_ns=now_ns,
+        details=store.span_details(trace_id) if _needs_details(spans) else {},
+        boxes={i: _named(by_id[i], inventory, now_ns) for i in _places(spans) if i in by_id},
+        histories=_histories(store, spans, start),
+        logs=store.logs(trace_id=trace_id),
+        services=store.entities({s.entity_id for s in spans}),
+        known_hosts=tuple(h.key for h in hosts if h.kind == "host")[:5],
+    )
+    wanted = engine.windows_wanted(case)
+    boxes = dict(case.boxes)
+    for place, (low, high) in wanted.items():
+        if place in by_id:
+            boxes[place] = _box(store, by_id[place], inventory, low, high, now_ns)
+    return replace(case, boxes=boxes, peers=_peers(store, case, wanted))
+
+
+def _needs_details(spans: Sequence[Span]) -> bool:
+    return any(s.status == UNFINISHED_OR_FAILED or s.end_ns is None for s in spans) or _orphaned(spans)
+
+
+def _orphaned(spans: Sequence[Span]) -> bool:
+    present = {s.span_id for s in spans}
+    return not any(not s.parent_id.strip(b"\0") for s in spans) and any(s.parent_id not in present for s in spans)
+
+
+def _places(spans: Sequence[Span]) -> set[int]:
+    return {s.host_id for s in spans if s.host_id is not None}
+
+
+def _histories(store: Store, spans: Sequence[Span], start: int) -> dict[tuple[str, str], list[Run]]:
+    """Earlier runs of the trace's operations; later ones too where there are few."""
+    names = Counter((s.service, s.name) for s in spans)
+    wanted = [name for name, _ in names.most_common(OPERATIONS)]
+    present = {s.span_id for s in spans}
+    tops = {(s.service, s.name) for s in spans if s.parent_id not in present}
+    wanted += sorted(tops - set(wanted))
+    own = spans[0].trace_id
+    found = {k: [r for r in v if r.trace_id != own] for k, v in store.histories(wanted, start, HISTORY).items()}
+    end = max(s.end_ns or s.start_ns for s in spans)
+    for name in wanted:
+        if len(found.get(name, ())) < FEW_RUNS:
+            later = store.runs(*name, after_ns=end, limit=HISTORY)
+            found[name] = [*found.get(name, ()), *(r for r in later if r.trace_id != own)]
+    return found
+
+
+def _peers(store: Store, case: Case, wanted: Mapping[int, tuple[int, int]]) -> list[Run]:
+    """Runs of the root operation on any host around the trace."""
+    present = {s.span_id for s in case.spans}
+    top = min((s for s in case.spans if s.parent_id not in present), key=lambda s: s.start_ns)
+    end = max(s.end_ns or s.start_ns for s in case.spans)
+    reach = max(60 * NS, end - top.start_ns)
+    return store.runs(top.service, top.name, after_ns=top.start_ns - 2 * reach, before_ns=end + reach, limit=200)
+
+
+def _now(host: Host, now_ns: int) -> int | None:
+    return None if host.newest_ns is None else host.newest_ns + max(0, now_ns - host.last_arrived_ns)
+
+
+def _named(host: Host, inventory: Inventory, now_ns: int) -> Box:
+    """A place without its data: enough to find the symptom and the windows to read."""
+    machine = inventory.box_of(host) or host
+    return Box(
+        id=host.id,
+        key=machine.key,
+        name=machine.name,
+        kind=machine.kind,
+        facts=BoxFacts(cpu_count=machine.cpu_count, memory_bytes=machine.memory_bytes, os_type=machine.os_type),
+        interval_ns=machine.interval_ns or host.interval_ns,
+        signals={},
+        aliases=machine.aliases,
+        newest_ns=machine.newest_ns,
+        now_ns=_now(machine, now_ns),
+        clock_skew_seconds=None if machine.usual_lag_ns is None else -machine.usual_lag_ns / NS,
+        attributes=machine.attributes,
+    )
+
+
+def _box(store: Store, host: Host, inventory: Inventory, low: int, high: int, now_ns: int) -> Box:
+    machine = inventory.box_of(host)
+    box = _named(host, inventory, now_ns)
+    if host.kind == "container":
+        box = replace(box, workload=_workload(store, host, low, high))
+    if machine is None or machine.kind == "container":
+        return box
+    samples = store.samples(machine.id, low, high)
+    facts = facts_from(samples, box.facts)
+    signals = dict(derive(samples, facts))
+    if (awake := accounted(samples, facts)) is not None:
+        signals[awake.name] = awake
+    begin = high - ROLLUP_DAYS * 86_400 * NS
+    return replace(
+        box,
+        facts=facts,
+        signals=signals,
+        devices=derive_devices(store.points(machine.id, DEVICE_METRICS, low, high), facts),
+        rollup=store.rollup(machine.id, begin, high),
+        processes=_processes(store, machine.id, facts, low, high),
+        boots_ns=_boots(machine, samples),
+        logs=store.logs(host_id=machine.id, start_ns=low, end_ns=high),
+        runs=store.runs_between(low, high, host_id=host.id, limit=RUNS),
+        instances=store.instances(host_id=host.id, since_ns=low),
+        silences_ns=store.not_listening(low, high),
+    )
+
+
+def _boots(machine: Host, samples: Samples) -> list[int]:
+    """Boot times seen in the window: start times of the host's own counters, apart by more than a minute."""
+    starts: set[int] = {machine.boot_ns} if machine.boot_ns else set()
+    for group in ("cpu", "disk", "network", "paging"):
+        series = samples.get(group)
+        if series is not None and series.source == "hostmetrics":
+            starts.update(s for s in series.starts_ns if s > 0)
+    boots: list[int] = []
+    for start in sorted(starts):
+        if not boots or start - boots[-1] > 60 * NS:
+            boots.append(start)
+    return boots
+
+
+def _workload(store: Store, host: Host, low: int, high: int) -> Workload:
+    """A container's use of its limits, whoever reports it: kubelet, docker_stats, or system metrics of the pod."""
+    signals = derive(
+        store.samples(host.id, low, high), BoxFacts(cpu_count=host.cpu_count, memory_bytes=host.memory_bytes)
+    )
+    names = {
+        "container_memory_ratio": ("container_memory_limit_ratio", "container_memory_used_ratio", "memory_used_ratio"),
+        "container_cpu_ratio": ("container_cpu_limit_ratio", "container_cpu_used_ratio", "cpu_busy_ratio"),
+        "container_throttled_ratio": ("container_throttled_ratio",),
+    }
+    found = {ours: signals[n] for ours, theirs in names.items() for n in theirs[::-1] if n in signals}
+    return Workload(host.key, host.name, found)
+
+
+def _processes(store: Store, host_id: int, facts: BoxFacts, low: int, high: int) -> list[Process]:
+    entities = store.processes(host_id, low, high)
+    if not entities:
+        return []
+    raw = store.points(host_id, PROCESS_METRICS, low, high, entity_kind="process", limit_scrapes=PROCESS_SCRAPES)
+    series = derive_processes(raw, facts)
+    return [_process(e, series.get(e.id, {})) for e in entities]
+
+
+def _process(entity: Entity, signals: Mapping[str, SignalSeries]) -> Process:
+    a = entity.attributes
+
+    def number(name: str) -> int | None:
+        value = str(a.get(name, ""))
+        return int(value) if value.isdigit() else None
+
+    return Process(
+        entity_id=entity.id,
+        pid=number("process.pid"),
+        parent_pid=number("process.parent_pid"),
+        executable=str(a.get("process.executable.name") or ""),
+        script=str(a.get("process.script") or a.get("process.title") or "") or None,
+        cgroup=str(a.get("process.linux.cgroup") or a.get("process.cgroup") or "") or None,
+        started_ns=entity.started_ns,
+        first_seen_ns=entity.first_seen_ns,
+        last_seen_ns=entity.last_seen_ns,
+        signals=signals,
+    )

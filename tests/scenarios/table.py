@@ -1,0 +1,256 @@
+"""The scenarios: what is done to a box and a trace, and what a good diagnostician would say. Add one at the end.
+
+Numbers are those of the design's corpus. Times are seconds after midnight; `H1` is 01:00. `pre` and `post` in a
+condition are minutes it holds before and after the trace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from scenarios.simulator import CLIENT, DAY, GIB, SERVER, Machine, Piece, Program, Push
+from scenarios.story import H1, H2, Expected, Past, Scenario, compute, killed
+
+NIGHTS = 7
+M = 60.0
+
+
+def pushed(start: float, seconds: float, pre: float, post: float, *moves: tuple[str, float]) -> tuple[Push, ...]:
+    """Conditions that hold from `pre` minutes before the trace to `post` minutes after it; a `=` in front sets."""
+    return tuple(
+        Push(name.lstrip("="), value, start - pre * M, start + seconds + post * M, put=name.startswith("="))
+        for name, value in moves
+    )
+
+
+def nightly_disk(end: float = H2, nights: int = NIGHTS) -> tuple[Push, ...]:
+    return tuple(
+        Push(name, value, 0.0, end, put=True, nights=nights)
+        for name, value in (("disk_busy", 0.98), ("disk_queue", 14.0), ("disk_await", 0.095), ("disk_ops", 147.0))
+    )
+
+
+def vacuum_night(top: float = 0.55, end: float = H2, earlier: float = 0.32) -> tuple[Push, ...]:
+    """Memory climbs from midnight, disk and CPU are busy; the same disk job on earlier nights, with less memory."""
+    return (
+        Push("memory", top, 0.0, end, climb=True),
+        Push("memory", earlier, -DAY, -DAY + end, climb=True, nights=NIGHTS - 1),
+        *nightly_disk(end),
+        Push("cpu", 0.30, 0.0, end, nights=NIGHTS),
+        Push("major_faults", 400.0, end - 15 * M, end),
+    )
+
+
+def climb(start: float, end: float, base: float, rise: float):  # type: ignore[no-untyped-def]
+    """Bytes of a process that grows by `rise` between two times and stays there until `end` + 2 minutes."""
+
+    def at(t: float) -> float:
+        if t < start:
+            return base
+        if t > end + 120.0:
+            return base
+        return base + rise * min(1.0, (t - start) / (end - start))
+
+    return at
+
+
+AGENT = {"process.pid": 4711, "process.executable.name": "python3"}
+POSTGRES = Program("postgres", 900, climb(0.0, H2, 0.3 * GIB, 4.0 * GIB), lambda t: 1.0 if 0 <= t < H2 else 0.02,
+                   lambda t: 8e6 if 0 <= t < H2 else 1e4, "postgres: autovacuum worker shop")  # fmt: skip
+AGENT_PROCESS = Program("python3", 4711, climb(H1, H2, 0.2 * GIB, 0.35 * GIB), lambda t: 0.3, lambda t: 1e4,
+                        "python3 /srv/agent.py", start=H1 - 60, end=H2)  # fmt: skip
+LEAKING_AGENT = replace(AGENT_PROCESS, memory=climb(H1, H2, 0.2 * GIB, 4.4 * GIB))
+QUIET_POSTGRES = Program("postgres", 900, lambda t: 0.3 * GIB, command_line="postgres: checkpointer")
+BATCH = killed(H2 - H1 - 5)
+FINE_NIGHTS = Past(3300.0, 0.05, NIGHTS, compute(3300.0), at=tuple(H1 - n * DAY for n in range(NIGHTS, 0, -1)))
+OFTEN = Past(3300.0, 0.05, 8, killed(3300.0), at=tuple(H1 - n * DAY / 8 for n in range(9, 1, -1)))
+
+
+def nights(**change) -> Scenario:  # type: ignore[no-untyped-def]
+    base = Scenario(
+        1, "seed story: the vacuum fills memory before the agent begins", (Machine(pushes=vacuum_night()),), BATCH,
+        Expected("Y", ("neighbour",), ("memory",), "host", recurrence="daily"), FINE_NIGHTS, history_days=7.5,
+    )  # fmt: skip
+    return replace(base, **change)
+
+
+def usual(seconds: float, spread: float = 0.08) -> Past:
+    return Past(seconds, spread, 30, compute(seconds))
+
+
+def slow(
+    number: int,
+    title: str,
+    seconds: float,
+    expected: Expected,
+    *,
+    machine: Machine | None = None,
+    usually: float = 30.0,
+    **rest,
+) -> Scenario:  # type: ignore[no-untyped-def]
+    return Scenario(
+        number,
+        title,
+        (machine or Machine(),),
+        rest.pop("pieces", compute(seconds)),
+        expected,
+        rest.pop("past", usual(usually)),
+        **rest,
+    )
+
+
+def failing(error: str, seconds: float = 30.0) -> tuple[Piece, ...]:
+    root, child = compute(seconds)
+    return replace(root, error=error), replace(child, error=error)
+
+
+def calling(seconds: float, address: str, error: str | None = None) -> tuple[Piece, ...]:
+    """A request that waits for somebody else nearly all the time."""
+    return (
+        Piece("classify documents", 0.0, seconds, kind=SERVER, error=error),
+        Piece(
+            "POST",
+            0.2,
+            seconds - 0.4,
+            kind=CLIENT,
+            parent="classify documents",
+            error=error,
+            attributes=(("server.address", address),),
+        ),
+    )
+
+
+PEERS = tuple((f"other-{n}", "box", 60.0, 1.0) for n in range(4))
+DB_PAST = Past(0.8, 0.08, 30, (Piece("GET /orders", 0.0, 0.8, kind=SERVER, service="web", host="web"),
+                               Piece("SELECT", 0.05, 0.7, kind=CLIENT, service="web", host="web", parent="GET /orders"),
+                               Piece("query", 0.07, 0.66, kind=SERVER, service="db", host="db", parent="SELECT")))  # fmt: skip
+DB_TRACE = (Piece("GET /orders", 0.0, 20.0, kind=SERVER, service="web", host="web"),
+            Piece("SELECT", 0.05, 19.9, kind=CLIENT, service="web", host="web", parent="GET /orders"),
+            Piece("query", 0.07, 19.86, kind=SERVER, service="db", host="db", parent="SELECT"))  # fmt: skip
+LOCAL_DB = (Piece("nightly report", 0.0, 39.0, kind=SERVER), Piece("SELECT orders", 0.5, 38.0, kind=CLIENT, parent="nightly report",
+            attributes=(("server.address", "localhost"), ("db.system", "postgresql"))))  # fmt: skip
+LOCAL_DB_USUAL = (replace(LOCAL_DB[0], seconds=8.0), replace(LOCAL_DB[1], seconds=7.4))
+BIG = {"memory_bytes": 32 * GIB}
+DISK_HOT = (("=disk_busy", 0.99), ("=disk_queue", 16.0), ("=disk_await", 0.120), ("=disk_ops", 133.0))
+
+
+def pigz(pre: float, post: float, seconds: float) -> Program:
+    begin, end = H1 - pre * M, H1 + seconds + post * M
+    return Program("pigz", 7001, lambda t: 0.05 * GIB, lambda t: 3.2, command_line="pigz -p 8", start=begin, end=end)
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    nights(),
+    nights(number=2, title="the same with the process scraper", machines=(Machine(pushes=vacuum_night(), programs=(POSTGRES, AGENT_PROCESS)),),
+           expected=Expected("Y", ("neighbour",), ("memory",), "host", culprit="postgres"), resource=AGENT),
+    nights(number=3, title="mirror image: the agent's own leak, with the process scraper",
+           machines=(Machine(pushes=(Push("memory", 0.56, H1, H2, climb=True),), programs=(QUIET_POSTGRES, LEAKING_AGENT)),),
+           expected=Expected("Y", ("own_workload",), ("memory",), "host"), resource=AGENT, history_days=1.0),
+    nights(number=4, title="mirror image without the process scraper", machines=(Machine(pushes=(Push("memory", 0.56, H1, H2, climb=True),)),),
+           expected=Expected("Y", ("own_workload",), ("memory",), "host"), history_days=1.0),
+    slow(5, "half of the CPU is stolen", 75.0, Expected("Y", ("hypervisor",), ("steal",), "hypervisor"),
+         machine=Machine(pushes=pushed(H1, 75, 10, 15, ("steal", 0.5), ("=cpu", 0.70)))),
+    slow(6, "the file system was full before", 30.0, Expected("Y", ("neighbour",), ("filesystem",)), pieces=failing("OSError: [Errno 28] No space left on device"),
+         machine=Machine(pushes=(Push("filesystem", 0.479, H1 - 3000, H1 - 300, climb=True, hold=3000),))),
+    slow(7, "packets are dropped, a call times out", 30.0, Expected("Y", ("neighbour", "unknown"), ("network",)),
+         pieces=calling(30.0, "api.example", "TimeoutError: timed out after 30 s"), others=PEERS,
+         machine=Machine(pushes=pushed(H1, 30, 5, 5, ("drops", 0.08))), past=Past(10.0, 0.08, 30, calling(10.0, "api.example"))),
+    slow(8, "an exception of the program on an idle box", 30.0, Expected("N"), pieces=failing("ValueError: invalid literal")),
+    slow(9, "an external API is slow, the box idle", 94.0, Expected("N"), pieces=calling(94.0, "api.example"), past=Past(14.5, 0.08, 30, calling(14.5, "api.example"))),
+    slow(10, "CPU at 93 % without a queue, usual speed", 31.0, Expected("N"), machine=Machine(pushes=pushed(H1, 31, 10, 10, ("=cpu", 0.90)))),
+    slow(11, "an external API is slow on an overloaded box", 94.0, Expected("N"), pieces=calling(94.0, "api.example"),
+         past=Past(14.5, 0.08, 30, calling(14.5, "api.example")), machine=Machine(pushes=pushed(H1, 94, 10, 10, ("=cpu", 1.42)))),
+    Scenario(12, "the box sends no metrics", (), compute(75.0), Expected("T"), usual(30.0)),
+    slow(13, "one single scrape", 75.0, Expected("T"), machine=Machine(read_once=H1 + 40)),
+    Scenario(14, "the database's disk is saturated, the web box is calm",
+             (Machine("web"), Machine("db", pushes=pushed(H1, 20, 10, 10, *DISK_HOT))), DB_TRACE,
+             Expected("Y", ("neighbour",), ("disk",), host="db"), DB_PAST),
+    Scenario(15, "the web box is busy, the time is lost in a database that waits", (Machine("web", pushes=pushed(H1, 20, 10, 10, ("=cpu", 1.30))), Machine("db")),
+             DB_TRACE, Expected("N"), DB_PAST),
+    slow(16, "page cache fills the memory; a lock", 95.0, Expected("N"), machine=Machine(pushes=pushed(H1, 95, 10, 10, ("memory", 0.05)))),
+    slow(17, "two seconds inside a minute's mean with a burst", 2.0, Expected("T"), usually=0.4, machine=Machine(interval=60.0, pushes=(Push("cpu", 0.95, H1, H1 + 2.2),))),
+    slow(18, "bounds clear a calm box", 20.0, Expected("N"), usually=4.0, machine=Machine(base={"cpu": 0.04, "disk_busy": 0.01})),
+    slow(19, "one of eight cores is pegged", 290.0, Expected("N"), usually=60.0, machine=Machine(cpus=8, pushes=pushed(H1, 290, 10, 10, ("cpu", 0.125)))),
+    slow(20, "the container is throttled, the host idle", 110.0, Expected("Y", ("own_workload",), ("cpu",), "container"),
+         machine=Machine(container="3f2a9c0b1d4e", pushes=pushed(H1, 110, 5, 5, ("throttled", 0.8))), resource={"container.id": "3f2a9c0b1d4e"}),
+    Scenario(21, "the container reaches its own limit, the node has room", (Machine(container="3f2a9c0b1d4e", pushes=(Push("container_memory", 0.69, H1, H1 + 1500, climb=True),), **BIG),),
+             killed(1495.0), Expected("Y", ("own_workload",), ("memory",), "container"), Past(1400.0, 0.05, 20, compute(1400.0)), resource={"container.id": "3f2a9c0b1d4e"}),
+    slow(22, "somebody compresses backups", 66.0, Expected("Y", ("neighbour",), ("cpu",), culprit="pigz"), resource=AGENT,
+         machine=Machine(pushes=pushed(H1, 66, 20, 30, ("cpu", 1.6)), programs=(pigz(20, 30, 66), replace(AGENT_PROCESS, start=H1 - 9000, end=H2)))),
+    slow(23, "the service's own flood of requests", 80.0, Expected("Y", ("own_workload",), ("cpu",)), resource=AGENT,
+         machine=Machine(pushes=pushed(H1, 80, 0.5, 0.5, ("cpu", 2.2)),
+                         programs=(replace(AGENT_PROCESS, start=H1 - 9000, end=H2, cpu=lambda t: 3.6 if H1 - 30 <= t < H1 + 110 else 0.2), QUIET_POSTGRES))),
+    Scenario(24, "the nightly disk job slows a local query, as on every night",
+             (Machine(pushes=tuple(Push(n, v, 0.0, H2, put=True, nights=NIGHTS) for n, v in (("disk_busy", 0.98), ("disk_queue", 14.0), ("disk_await", 0.100), ("disk_ops", 140.0)))),),
+             LOCAL_DB, Expected("Y", ("neighbour",), ("disk",), recurrence="daily"),
+             Past(8.0, 0.08, 28, LOCAL_DB_USUAL, at=tuple(sorted([H1 + 600 - n * DAY for n in range(1, 8)] + [H1 - n * DAY + h * 3600 for n in range(1, 8) for h in (6, 12, 18)])),
+                  factors=tuple(4.6 if k % 4 == 0 else 1.0 for k in range(28))), history_days=7.5),
+    nights(number=25, title="the story; metrics stop four minutes before the kill", machines=(Machine(pushes=vacuum_night(), silent=((H2 - 245, 1e9),)),),
+           expected=Expected("YP", ("neighbour", "unknown"), ("memory",))),
+    Scenario(26, "metrics are missing around the kill, calm before", (Machine(silent=((H1 + 600, H1 + 1700),)),), killed(1500.0), Expected("T"), Past(1400.0, 0.05, 20, compute(1400.0))),
+    Scenario(27, "the host restarts in mid-trace", (Machine(boots=(-30 * DAY, H1 + 900)),), killed(890.0), Expected("Y", ("unknown", "neighbour", "hypervisor"), ("restart",)),
+             Past(1400.0, 0.05, 20, compute(1400.0))),
+    slow(28, "an exception of the program on an overloaded box", 30.0, Expected("N"), pieces=failing("KeyError: 'x'"), machine=Machine(pushes=pushed(H1, 30, 10, 10, ("cpu", 1.5)))),
+    slow(29, "MemoryError with most of the memory free", 30.0, Expected("N"), pieces=failing("MemoryError: ")),
+    Scenario(30, "killed by a deploy on a calm big box", (Machine(interval=10.0, **BIG),), killed(600.0), Expected("N"), Past(900.0, 0.05, 20, compute(900.0))),
+    slow(31, "the disk is busy every night and earlier runs were fine", 120.0, Expected("NP"),
+         machine=Machine(pushes=tuple(Push(n, v, 0.0, H2, put=True, nights=NIGHTS) for n, v in (("disk_busy", 0.9), ("disk_queue", 5.0), ("disk_await", 0.045), ("disk_ops", 110.0)))),
+         past=Past(30.0, 0.08, 7, compute(30.0), at=tuple(H1 + 300 - n * DAY for n in range(7, 0, -1))), history_days=7.5),
+    slow(32, "a neighbour makes the box swap", 240.0, Expected("Y", ("neighbour",), ("memory",), culprit="java"), resource=AGENT,
+         machine=Machine(swap_bytes=4 * GIB, base={"swap_used": 0.05},
+                         pushes=pushed(H1, 240, 10, 10, ("memory", 0.57), ("swap_pages", 3000.0), ("major_faults", 1500.0), ("swap_used", 0.6), ("=disk_busy", 0.97), ("=disk_queue", 6.0), ("=disk_await", 0.03), ("=disk_ops", 200.0)),
+                         programs=(Program("java", 5000, lambda t: 5.0 * GIB if H1 - 600 <= t < H1 + 840 else 0.6 * GIB), replace(AGENT_PROCESS, start=H1 - 9000, end=H2, memory=lambda t: 0.3 * GIB)))),
+    slow(33, "tasks wait for storage that is not this disk", 300.0, Expected("YP", ("neighbour", "unknown"), ("disk",), "storage"), others=PEERS,
+         machine=Machine(pushes=pushed(H1, 300, 5, 5, ("blocked", 14.0)))),
+    slow(34, "three per cent of steal", 120.0, Expected("N"), machine=Machine(pushes=pushed(H1, 120, 10, 10, ("steal", 0.03)))),
+    slow(35, "drops as always; an API times out", 30.0, Expected("N"), pieces=calling(30.0, "api.example", "TimeoutError: timed out"), machine=Machine(base={"drops": 0.015}),
+         past=Past(10.0, 0.08, 30, calling(10.0, "api.example"))),
+    slow(36, "the box's clock is four minutes ahead", 70.0, Expected("Y", ("neighbour",), ("cpu",)), machine=Machine(clock=240.0, pushes=pushed(H1, 70, 7, 8, ("cpu", 1.6)))),
+    slow(37, "too many open files", 30.0, Expected("YP", ("own_workload",), ("file_descriptors",), "process"), pieces=failing("OSError: [Errno 24] Too many open files")),
+    slow(38, "inodes are used up, space is not", 30.0, Expected("Y", ("neighbour",), ("filesystem",)), pieces=failing("OSError: [Errno 28] No space left on device"),
+         machine=Machine(pushes=(Push("inodes", 0.9, H1 - 3000, H1 - 300, climb=True, hold=3000),))),
+    slow(39, "the same operation is as slow on five other hosts", 110.0, Expected("NP"), machine=Machine(pushes=pushed(H1, 110, 10, 10, ("cpu", 1.1)))),
+    slow(40, "other operations suffer, nothing is saturated", 110.0, Expected("P", (), ("none",)), others=tuple((f"other-{n}", "box", 4.0, 1.0) for n in range(6))),
+    Scenario(41, "spans are still coming", (Machine(),), killed(100.0), Expected("T"), Past(3000.0, 0.05, 20, compute(3000.0)), asked_after=20.0),
+    Scenario(42, "memory fills and empties between two samples", (Machine(interval=60.0, pushes=(Push("memory", 0.58, H1 + 571, H1 + 591, climb=True),)),), killed(590.0, 10), Expected("T"),
+             Past(900.0, 0.05, 20, compute(900.0))),
+    nights(number=43, title="the story's night, another trace at its usual speed", pieces=compute(31.0), past=usual(30.0), expected=Expected("N"), start=H2 - 600),
+    slow(44, "a little slower on an overloaded box, inside its spread", 36.0, Expected("N"), past=usual(30.0, 0.2), machine=Machine(pushes=pushed(H1, 36, 10, 10, ("cpu", 1.2)))),
+    slow(45, "the service's own file fills the disk", 600.0, Expected("Y", ("own_workload",), ("filesystem",)), pieces=failing("OSError: [Errno 28] No space left on device", 600.0),
+         machine=Machine(pushes=(Push("filesystem", 0.479, H1, H1 + 595, climb=True, hold=10),)), usually=600.0),
+    slow(46, "first run ever, beside a neighbour's CPU load", 66.0, Expected("P", (), ("cpu",)), past=None, resource=AGENT,
+         machine=Machine(pushes=pushed(H1, 66, 20, 30, ("cpu", 1.6)), programs=(pigz(20, 30, 66), replace(AGENT_PROCESS, start=H1 - 100, end=H2)))),
+    slow(47, "first run ever, on an idle box", 66.0, Expected("NT"), past=None),
+    slow(48, "CPU at 90 % all day without a queue; a lock", 150.0, Expected("N"), machine=Machine(base={"cpu": 0.88})),
+    slow(49, "a mild overload of a trace that is much slower", 180.0, Expected("P", (), ("cpu",)), machine=Machine(pushes=pushed(H1, 180, 10, 10, ("=cpu", 1.4)))),
+    slow(50, "an NVMe disk at 100 % with no queue to speak of", 120.0, Expected("N"),
+         machine=Machine(pushes=pushed(H1, 120, 10, 10, ("=disk_busy", 1.0), ("=disk_queue", 1.6), ("=disk_await", 0.0003), ("=disk_ops", 5300.0)))),
+    nights(number=51, title="the story with nothing but the cpu scraper", machines=(Machine(pushes=vacuum_night(), scrapers=("cpu",)),), expected=Expected("T"), history_days=1.0),
+    Scenario(52, "other pods fill the node, the own container is far from its limit", (Machine(container="3f2a9c0b1d4e", node="box", pushes=(Push("memory", 0.57, H1 - 3000, H1 + 1500, climb=True),), **BIG),),
+             killed(1495.0), Expected("Y", ("neighbour",), ("memory",), "host"), Past(1400.0, 0.05, 20, compute(1400.0)), resource={"container.id": "3f2a9c0b1d4e"}),
+    Scenario(53, "a box that is always 91 % full; a deploy kills", (Machine(base={"memory": 0.91}, **BIG),), killed(600.0), Expected("NTP"), Past(900.0, 0.05, 20, compute(900.0))),
+    slow(54, "overloaded all day as usual; today much slower", 150.0, Expected("N"), machine=Machine(base={"cpu": 1.3})),
+    Scenario(55, "memory and swap are full and swapping; killed", (Machine(swap_bytes=2 * GIB, base={"swap_used": 0.1}, pushes=(Push("memory", 0.55, H1 - 2400, H1 + 1500, climb=True), Push("swap_used", 0.87, H1 - 600, H1 + 1500, climb=True), Push("swap_pages", 2500.0, H1 + 600, H1 + 1500))),),
+             killed(1495.0), Expected("YP", ("neighbour", "unknown"), ("memory",)), Past(1400.0, 0.05, 20, compute(1400.0))),
+    nights(number=56, title="the story with cpu and memory once a minute", machines=(Machine(interval=60.0, pushes=vacuum_night(), scrapers=("cpu", "memory")),),
+           expected=Expected("YP", ("neighbour", "unknown"), ("memory",)), history_days=1.0),
+    nights(number=57, title="the story topping out just below 95 %, killed a minute before", machines=(Machine(pushes=vacuum_night(0.548)),), pieces=killed(H2 - H1 - 65)),
+    slow(58, "a laptop sleeps forty minutes in mid-trace", 2430.0, Expected("Y", ("unknown",), ("suspend",)), pieces=compute(2430.0),
+         machine=Machine(pushes=(Push("asleep", 1.0, H1 + 10, H1 + 2410),))),
+    slow(59, "behind a gateway that exports elsewhere, slow by a lock", 95.0, Expected("N"),
+         pieces=tuple(replace(p, outside_parent=p.parent is None) for p in compute(95.0))),
+    Scenario(60, "an own long-lived server leaks for six hours", (Machine(pushes=(Push("memory", 0.57, H1 - 6 * 3600, H1 + 2, climb=True),)),),
+             (Piece("GET /", 0.0, 2.0, kind=SERVER, lost=True), Piece("render", 0.1, 1.5, parent="GET /")), Expected("Y", ("own_workload", "unknown"), ("memory",)),
+             Past(1.5, 0.08, 60, (Piece("GET /", 0.0, 1.5, kind=SERVER), Piece("render", 0.1, 1.2, parent="GET /")), at=tuple(H1 - 7 * 3600 + n * 420.0 for n in range(60)))),
+    Scenario(61, "a three minute model call, the process alive", (Machine(programs=(replace(AGENT_PROCESS, end=1e9),)),), killed(60.0, 4), Expected("T"), Past(400.0, 0.05, 20, compute(400.0)),
+             asked_after=150.0, resource=AGENT),
+    Scenario(62, "two boxes explain half each", (Machine("web", pushes=pushed(H1, 120, 10, 10, ("cpu", 1.3))), Machine("db", pushes=pushed(H1, 120, 10, 10, ("cpu", 1.3)))),
+             (Piece("GET /report", 0.0, 100.0, kind=SERVER, service="web", host="web"), Piece("render", 50.0, 49.0, service="web", host="web", parent="GET /report"),
+              Piece("CALL", 0.2, 49.4, kind=CLIENT, service="web", host="web", parent="GET /report"), Piece("crunch", 0.3, 49.2, kind=SERVER, service="db", host="db", parent="CALL")),
+             Expected("Y", (), ("cpu",)),
+             Past(40.0, 0.08, 30, (Piece("GET /report", 0.0, 60.0, kind=SERVER, service="web", host="web"), Piece("render", 30.0, 29.0, service="web", host="web", parent="GET /report"),
+              Piece("CALL", 0.2, 29.4, kind=CLIENT, service="web", host="web", parent="GET /report"), Piece("crunch", 0.3, 29.2, kind=SERVER, service="db", host="db", parent="CALL")))),
+    slow(63, "ten seconds in a thirty second mean that hides eight of saturation", 10.0, Expected("T"), usually=4.0, start=H1 + 7.0,
+         machine=Machine(pushes=(Push("cpu", 0.85, H1 + 8, H1 + 16),), base={"cpu": 0.05})),
+)  # fmt: skip
+BY_NUMBER = {s.number: s for s in SCENARIOS}
