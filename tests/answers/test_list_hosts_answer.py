@@ -136,7 +136,8 @@ def test_500_hosts_with_the_longest_names_keep_the_budget_and_pages_show_each_on
 def test_what_does_not_fit_is_said_with_the_call_that_shows_it(filling):
     fleet(filling, 100)
     found = answer(filling.store, now_ns=NOW)
-    assert any("more row" in note and found.next_cursor in note for note in found.notes)
+    assert any("more row" in note for note in found.notes)
+    assert f'list_hosts(cursor="{found.next_cursor}")' in found.to_text()
 
 
 def test_the_limit_and_a_larger_budget_are_kept(filling):
@@ -197,3 +198,26 @@ def test_the_printed_configuration_sends_to_this_server_with_its_token(filling):
 def test_links_lead_to_the_page_when_it_is_known(filling):
     filling.host("web-1")
     assert answer(filling.store, now_ns=NOW, link_base="http://h:8787/").hosts[0].link == "http://h:8787/hosts/web-1"
+
+
+def test_a_time_without_a_server_is_said_and_silence_then_is_no_fault_of_the_host(filling):
+    filling.host("web-1", age_seconds=3600, first_arrived_ns=NOW - 10 * 3600 * NS)
+    filling.now_ns = later = NOW + 3600 * NS
+    filling.listened((later - 10 * NS, later))
+    found = answer(filling.store, now_ns=later)
+    assert any(note.startswith("Nobody was listening") for note in found.notes)
+    assert found.hosts[0].status == "down"
+    filling.host("web-2", age_seconds=3602)
+    assert {r.host: r.status for r in answer(filling.store, now_ns=later).hosts} == {"web-1": "down", "web-2": "live"}
+
+
+def test_while_nobody_listens_status_is_as_of_when_somebody_last_did(filling):
+    filling.host("web-1")
+    found = answer(filling.store, now_ns=NOW + 7200 * NS)
+    assert found.hosts[0].status == "live"
+    assert any("Nobody is listening since" in note for note in found.notes)
+
+
+def test_the_time_before_the_first_host_is_nothing_missed(tmp_path, filling):
+    filling.host("web-1", first_arrived_ns=NOW - 10 * NS)
+    assert answer(filling.store, now_ns=NOW).notes is None

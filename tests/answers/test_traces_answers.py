@@ -27,7 +27,7 @@ def traces(filling):
     shop, store = filling.service("shop", web), filling.service("store", db)
     boom = Event(NOW, "exception", {"exception.type": "OSError", "exception.message": "disk full"})
     filling.spans(
-        (shop, span(A, 1, None, "GET /cart", start_ns=NOW - 600 * NS, seconds=3.0)),
+        (shop, span(A, 1, None, "GET /cart", start_ns=NOW - 600 * NS, seconds=3.0, status=2)),
         (store, span(A, 2, 1, "SELECT cart", start_ns=NOW - 599 * NS, seconds=1.5, status=2, events=(boom,))),
         (store, span(A, 3, 77, "lost child", start_ns=NOW - 599 * NS, seconds=0.5)),
         (shop, span(B, 1, None, "GET /health", start_ns=NOW - 300 * NS, seconds=0.01)),
@@ -44,7 +44,7 @@ def test_the_newest_come_first_with_full_ids_hosts_and_outcome(filling, traces):
     found = find_traces.answer(filling.store, now_ns=NOW)
     assert ids(found) == [C, B, A]
     row = found.traces[2]
-    assert (row.root, row.service, row.outcome, row.errors, row.spans) == ("GET /cart", "shop", "error", 1, 3)
+    assert (row.root, row.service, row.outcome, row.errors, row.spans) == ("GET /cart", "shop", "error", 2, 3)
     assert sorted(row.hosts) == ["db-1", "web-1"]
     assert row.duration_seconds == 3.0
     assert found.traces[0].outcome == "unfinished"
@@ -103,7 +103,7 @@ def test_bad_filters_are_refused_with_the_valid_ones(filling, traces, arguments,
 
 def test_a_tree_shows_host_self_time_errors_and_orphans(filling, traces):
     found = show_trace.answer(filling.store, A, now_ns=NOW)
-    assert (found.spans, found.errors, found.orphans) == (3, 1, 1)
+    assert (found.spans, found.errors, found.orphans) == (3, 2, 1)
     root, child, orphan = found.tree
     assert (root.name, root.host, root.depth, root.self_seconds) == ("GET /cart", "web-1", 0, 1.5)
     assert (child.host, child.depth, child.marks, child.error) == ("db-1", 1, ["error"], "OSError: disk full")

@@ -65,6 +65,8 @@ MCP_BUDGET = Budget(text_bytes=6_000, structured_bytes=6_000, rows=500, points=1
 REST_BUDGET = Budget(text_bytes=1_000_000, structured_bytes=1_000_000, rows=5_000, points=500)
 UNLIMITED = Budget(text_bytes=2**62, structured_bytes=2**62, rows=2**31, points=2**31)
 
+LONGEST_ARGUMENT = 600
+
 A = TypeVar("A", bound=Answer)
 
 
@@ -110,7 +112,9 @@ def call(tool: str, **arguments: Any) -> str:
 
 
 def _literal(value: Any) -> str:
-    return json.dumps(clean(value), ensure_ascii=False) if isinstance(value, str) else json.dumps(value)
+    return (
+        json.dumps(clean(value, LONGEST_ARGUMENT), ensure_ascii=False) if isinstance(value, str) else json.dumps(value)
+    )
 
 
 def age(then_ns: int | None, now_ns: int) -> str:

@@ -353,9 +353,7 @@ def _notes(host: Host, samples: Samples, past: bool, at_ns: int, listening: List
         notes.append("A workload, not a box.")
     if host.shared_id:
         notes.append("Its host.id is used by several machines (clones): give each a machine-id of its own.")
-    if not listening.now:
-        notes.append(f"Nobody is listening since {when(listening.gaps[-1][0])}; status is as of then.")
-    return notes
+    return notes + listening.notes(host.first_arrived_ns)
 
 
 def _next(host: Host, findings: Sequence[Finding], at_ns: int, past: bool) -> str:

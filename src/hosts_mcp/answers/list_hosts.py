@@ -18,8 +18,7 @@ from hosts_mcp.answers.vitals import Listening, Reading, newest
 from hosts_mcp.errors import BadArgument
 from hosts_mcp.hosts.status import Status
 from hosts_mcp.store.protocol import FindingRow, Host, Store
-from hosts_mcp.text import clean, human_bytes, human_ratio, human_seconds, quote, significant
-from hosts_mcp.timerange import NS
+from hosts_mcp.text import clean, human_bytes, human_ratio, quote, significant
 
 SIGNALS = (
     "cpu_busy_ratio", "memory_used_ratio", "memory_total_bytes", "memory_available_bytes", "load_1m", "load_per_cpu",
@@ -27,7 +26,6 @@ SIGNALS = (
 )  # fmt: skip
 SEVERITIES = ("critical", "warning", "info")
 STATUSES = ("down", "stale", "live")
-SHOWN_GAPS = 3
 
 
 class HostRow(BaseModel):
@@ -102,6 +100,8 @@ class Inventory(Answer):
         if self.nothing_yet:
             lines += self.nothing_yet.lines()
         lines += self.note_lines()
+        if self.next_cursor:
+            lines.append(f"Next page: {call('list_hosts', cursor=self.next_cursor)}")
         if self.next:
             lines.append(f"Next: {self.next}")
         return "\n".join(lines)
@@ -163,13 +163,13 @@ def answer(
         keyed = [(key, box) for key, box in keyed if position.before(key)]
     totals = _totals(boxes, workloads)
     empty = nothing_yet(store, target) if not boxes else None
-    notes = [*_listening_notes(listening), *_workload_notes(totals)]
+    notes = [*listening.notes(min((b.host.first_arrived_ns for b in boxes), default=now_ns)), *_workload_notes(totals)]
     shown = min(len(keyed), limit) if limit > 0 else len(keyed)
 
     def build(count: int) -> Inventory:
         rest = len(keyed) - count
         following = str(Cursor(now_ns, arguments, keyed[count - 1][0])) if rest and count else None
-        cut = [f"… {plural(rest, 'more row')} of {len(wanted)}: {call('list_hosts', cursor=following)}"] if rest else []
+        cut = [f"… {plural(rest, 'more row')} of {len(wanted)}: pass next_cursor as cursor."] if rest else []
         return Inventory(
             summary=_summary(totals, boxes, wanted, arguments, empty),
             totals=totals,
@@ -179,7 +179,7 @@ def answer(
             as_of=when(now_ns) or "",
             nothing_yet=empty,
             notes=[*notes, *cut] or None,
-            next=_next(keyed[:count], following),
+            next=call("host_status", host=keyed[0][1].host.key) if count else None,
         )
 
     return fit(build, shown, budget)
@@ -359,32 +359,8 @@ def _summary(
     return "; ".join(parts) + "."
 
 
-def _listening_notes(listening: Listening) -> list[str]:
-    notes = []
-    if not listening.now:
-        notes.append(f"Nobody is listening since {when(listening.gaps[-1][0])}: start the server (hosts-mcp serve); "
-                     "status is as of then.")  # fmt: skip
-    past = listening.gaps if listening.now else listening.gaps[:-1]
-    if past:
-        spans = ", ".join(
-            f"{when(a)} to {when(b)} ({human_seconds(round((b - a) / NS))})" for a, b in past[-SHOWN_GAPS:]
-        )
-        more = f" and {len(past) - SHOWN_GAPS} earlier" if len(past) > SHOWN_GAPS else ""
-        notes.append(f"Nobody was listening {spans}{more}: silence in that time says nothing about a host.")
-    return notes
-
-
 def _workload_notes(totals: Totals) -> list[str]:
     if not totals.workloads:
         return []
     return [f"{plural(totals.workloads, 'container or pod', 'containers or pods')} with metrics of their own are "
             "workloads, not hosts: neither listed nor counted."]  # fmt: skip
-
-
-def _next(rows: Sequence[tuple[object, _Box]], following: str | None) -> str | None:
-    if not rows:
-        return None
-    worst = rows[0][1]
-    if worst.findings or worst.status.word != "live" or not following:
-        return call("host_status", host=worst.host.key)
-    return call("list_hosts", cursor=following)

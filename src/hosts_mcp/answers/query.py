@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from pydantic import Field
@@ -76,14 +75,8 @@ def _cut_note(found: SqlResult, count: int, read: int) -> str:
 
 
 def _cell(value: Any, longest: int) -> str | int | float | None:
-    """A value as JSON can carry it: bytes in hex, text made safe and cut, no numbers that are not finite."""
-    if isinstance(value, bytes):
-        value = value[: longest // 2].hex()
-    if isinstance(value, str):
-        return clean(value, longest)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, int | float) or value is None else clean(value, longest)
+    """A value as JSON can carry it: text made safe and cut, numbers as they are."""
+    return value if value is None or isinstance(value, int | float) else clean(value, longest)
 
 
 def _cell_text(value: str | float | None) -> str | None:

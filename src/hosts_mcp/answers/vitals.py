@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from hosts_mcp.answers.base import when
 from hosts_mcp.hosts.status import Status, status
 from hosts_mcp.signals.model import BoxFacts, Samples
 from hosts_mcp.signals.samples import derive
 from hosts_mcp.store.protocol import Host, Store
+from hosts_mcp.text import human_seconds
 from hosts_mcp.timerange import NS
 
 DAY_NS = 86_400 * NS
+SHOWN_GAPS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,23 @@ class Listening:
     def last_day(cls, store: Store, now_ns: int) -> Listening:
         gaps = tuple(store.not_listening(now_ns - DAY_NS, now_ns))
         return cls(gaps, not gaps or gaps[-1][1] < now_ns - NS)
+
+    def notes(self, first_ns: int) -> list[str]:
+        """When nobody listened since `first_ns`, the first arrival ever; before that there was nothing to miss."""
+        missed = [(start, end) for start, end in self.gaps if end > first_ns]
+        notes = []
+        if not self.now:
+            start_ns, end_ns = self.gaps[-1]
+            since = "for more than a day" if end_ns - start_ns >= DAY_NS else f"since {when(start_ns)}"
+            notes.append(f"Nobody is listening {since}: start the server (hosts-mcp serve). Status is as of then.")
+            missed = missed[:-1]
+        if missed:
+            spans = ", ".join(
+                f"{when(a)} to {when(b)} ({human_seconds(round((b - a) / NS))})" for a, b in missed[-SHOWN_GAPS:]
+            )
+            more = f" and {len(missed) - SHOWN_GAPS} times before" if len(missed) > SHOWN_GAPS else ""
+            notes.append(f"Nobody was listening {spans}{more}: silence in that time says nothing about a host.")
+        return notes
 
     def status(self, host: Host, now_ns: int) -> Status:
         """Live, stale or down; while nobody listens, as it was when somebody last did."""
