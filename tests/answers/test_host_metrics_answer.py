@@ -70,6 +70,12 @@ def test_a_signal_and_a_raw_metric_are_chosen_by_their_own_names(filling, box):
     assert writes.avg == pytest.approx(5e6, rel=0.05)
 
 
+def test_a_process_metric_by_its_own_name_says_which_process(filling, box):
+    filling.process(box, "postgres", 7, cores=1, memory=5e8, start_ns=NOW - 600 * NS, end_ns=NOW - 2 * NS)
+    found = answer(filling.store, "db-1", metrics="process.memory.usage", now_ns=NOW)
+    assert [(m.subject, m.last) for m in found.metrics] == [("postgres (7)", 500_000_000)]
+
+
 def test_a_metric_the_catalogue_does_not_know_can_be_asked_for(filling, box):
     filling.writer.begin()
     entity = filling.writer.entity("host", box.id, b"host", {}, None, NOW, NOW)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hosts_mcp.answers.curve import Curve, curve, joined
@@ -12,7 +12,7 @@ from hosts_mcp.signals.model import RawSeries, SignalSeries
 from hosts_mcp.signals.processes import derive_processes
 from hosts_mcp.signals.rates import increases
 from hosts_mcp.signals.samples import derive
-from hosts_mcp.store.protocol import Entity, Host, Rollup, Store
+from hosts_mcp.store.protocol import Entity, EntityKind, Host, Rollup, Store
 from hosts_mcp.text import clean
 from hosts_mcp.timerange import NS, TimeRange
 
@@ -64,12 +64,16 @@ def curves_by(store: Store, host: Host, time: TimeRange, by: str) -> Curves:
     return _by_process(store, host, time) if by == "process" else _by_device(store, host, time, by)
 
 
-def raw_curves(store: Store, host: Host, time: TimeRange, metrics: Sequence[str]) -> list[Curve]:
+def raw_curves(store: Store, host: Host, time: TimeRange, metrics: Mapping[str, EntityKind]) -> list[Curve]:
     """Metrics by the name they were sent with, one curve per series: gauges as sent, counters per second."""
-    before = TimeRange(_one_before(host, time), time.end_ns)
-    raw = store.points(host.id, metrics, before.start_ns, before.end_ns, limit_scrapes=MOST_SCRAPES)
-    curves = (curve(_as_signal(series), time) for series in raw)
-    return sorted((c for c in curves if c.segments), key=lambda c: (metrics.index(_metric(c)), c.subject or ""))
+    start_ns = _one_before(host, time)
+    curves = []
+    for metric, kind in metrics.items():
+        raw = store.points(host.id, [metric], start_ns, time.end_ns, entity_kind=kind, limit_scrapes=MOST_SCRAPES)
+        known = store.entities({series.entity_id for series in raw}) if kind == "process" else {}
+        found = (curve(_as_signal(series, known.get(series.entity_id)), time) for series in raw)
+        curves += sorted((c for c in found if c.segments), key=lambda c: c.subject or "")
+    return curves
 
 
 def process_label(entity: Entity) -> str:
@@ -143,14 +147,11 @@ def _by_process(store: Store, host: Host, time: TimeRange) -> Curves:
     return Curves(curves)
 
 
-def _as_signal(raw: RawSeries) -> SignalSeries:
-    labels = ", ".join(f"{clean(k, 40)}={clean(v, 40)}" for k, v in raw.slot.attributes) or None
+def _as_signal(raw: RawSeries, process: Entity | None) -> SignalSeries:
+    attributes = [f"{clean(key, 40)}={clean(value, 40)}" for key, value in raw.slot.attributes]
+    labels = ", ".join([process_label(process), *attributes] if process else attributes) or None
     if raw.slot.kind in ("counter", "delta"):
         starts, ends, values = increases(raw)
         return SignalSeries(raw.slot.metric, f"{raw.slot.unit}/s", starts, ends, values, labels, raw.source)
     starts = [*raw.times_ns[:1], *raw.times_ns[:-1]]
     return SignalSeries(raw.slot.metric, raw.slot.unit, starts, raw.times_ns, raw.values, labels, raw.source)
-
-
-def _metric(c: Curve) -> str:
-    return c.name

@@ -88,9 +88,10 @@ def answer(
         time = parse_range(range, host_now(box, now_ns) if box else now_ns)
         wanted = replace(wanted, start_ns=time.start_ns, end_ns=time.end_ns)
     found = store.traces(wanted)
-    asked = wanted.limit - 1
     hosts = {h.id: h for h in store.hosts()}
-    empty, following = _elsewhere(store, wanted) if not found else (None, None)
+    asked = {"host": box.key if box else "", "service": service, "operation": operation, "min_duration": min_duration}
+    asked["status"] = wanted.outcome or ""
+    empty, following = _elsewhere(store, wanted, asked) if not found else (None, None)
 
     def build(count: int) -> FoundTraces:
         more = len(found) > count
@@ -107,7 +108,7 @@ def answer(
             next=call("was_it_the_box", trace_id=_suspect(found[:count]).trace_id.hex()) if count else following,
         )
 
-    return fit(build, min(len(found), asked), budget)
+    return fit(build, min(len(found), wanted.limit - 1), budget)
 
 
 def _outcome(status: str) -> Outcome | None:
@@ -147,6 +148,7 @@ def _suspect(traces: Sequence[TraceSummary]) -> TraceSummary:
 def _row(trace: TraceSummary, hosts: Mapping[int, Host]) -> TraceRow:
     names = [clean(hosts[i].key, 64) for i in trace.host_ids if i in hosts]
     shown = names[:SHOWN_NAMES] + ([f"and {len(names) - SHOWN_NAMES} more"] if len(names) > SHOWN_NAMES else [])
+    ended = trace.outcome != "unfinished" or trace.duration_ns > 0
     service = trace.root_service or next(iter(trace.services), None)
     return TraceRow(
         trace_id=trace.trace_id.hex(),
@@ -154,7 +156,7 @@ def _row(trace: TraceSummary, hosts: Mapping[int, Host]) -> TraceRow:
         service=clean(service, 64) if service else None,
         outcome=trace.outcome,
         start=iso(trace.start_ns),
-        duration_seconds=shortened(trace.duration_ns / NS),
+        duration_seconds=shortened(trace.duration_ns / NS) if ended else None,
         spans=trace.spans,
         errors=trace.errors,
         hosts=shown or None,
@@ -190,13 +192,13 @@ def _summary(traces: Sequence[TraceSummary], more: bool, box: Host | None, wante
     return f"{first}{where} in {searched}, {wanted.order}: {', '.join([*bad, f'slowest {slowest}'])}."
 
 
-def _elsewhere(store: Store, wanted: TraceFilter) -> tuple[str, str | None]:
+def _elsewhere(store: Store, wanted: TraceFilter, asked: Mapping[str, str]) -> tuple[str, str | None]:
     """Why nothing fits: the nearest trace outside the range, or what there is instead; and the call that shows it."""
     anywhen = replace(wanted, start_ns=None, end_ns=None, order="newest", limit=1)
     if wanted.start_ns is not None and (newest := store.traces(anywhen)):
         return (
             f"The newest that fits began {iso(newest[0].start_ns)}, outside the range.",
-            call("find_traces", service=wanted.service, operation=wanted.operation, status=wanted.outcome, range="all"),
+            call("find_traces", **asked, range="all"),
         )
     about = store.about()
     if not about.traces:

@@ -104,19 +104,19 @@ def answer(
                           candidates=tuple(SUBJECTS))  # fmt: skip
     box = find_host(store, host)
     time = parse_range(range, host_now(box, now_ns))
-    stored = {m.metric for m in store.metric_names(box.id)}
+    stored = {m.metric: m.entity_kind for m in store.metric_names(box.id)}
     chosen = select(metrics, _known_signals(), stored)
     found = curves_by(store, box, time, by) if by else curves_of(store, box, time)
     curves = sorted(_chosen(found.curves, chosen, by), key=lambda c: _order(c, chosen, by))
     if chosen.raw:
-        curves += raw_curves(store, box, time, chosen.raw)
+        curves += raw_curves(store, box, time, {metric: stored[metric] for metric in chosen.raw})
     limits = budget.times(2) if full else budget.times(CONCISE) if chosen.usual and not by else budget
     count = min(max(2, points or budget.points), MOST_POINTS)
     holes = [g for g in gaps(curves, time) if curves]
 
     def build(rows: int) -> HostMetrics:
         rest = len(curves) - rows
-        notes = list(found.notes)
+        notes = [*found.notes, *_quality_notes(curves[:rows])]
         if rest:
             wider = 'metrics="…" for some of them' if full else "name fewer metrics"
             notes.append(f"… {plural(rest, 'more signal')} of {len(curves)} left out for length: {wider}.")
@@ -217,6 +217,14 @@ def _summary(host: Host, time: TimeRange, curves: Sequence[Curve]) -> str:
         parts = [f"{plural(len(curves), 'curve')}, first {clean(top.name, 64)}{of}: "
                  f"{measured(top.average, unit)} on average, at most {measured(top.maximum, unit)}"]  # fmt: skip
     return f"{who}: {'; '.join(parts)}."
+
+
+def _quality_notes(curves: Sequence[Curve]) -> list[str]:
+    marked: dict[str, list[str]] = {}
+    for curve in curves:
+        for mark in sorted(curve.quality):
+            marked.setdefault(mark.replace("_", " "), []).append(curve.name)
+    return [f"{mark}: {', '.join(dict.fromkeys(names))}." for mark, names in marked.items()]
 
 
 def _gap_lines(holes: Sequence[tuple[int, int]]) -> list[str]:

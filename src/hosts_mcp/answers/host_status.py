@@ -107,7 +107,7 @@ class HostStatus(Answer):
     next: str | None = None
 
     def to_text(self) -> str:
-        lines = [self.summary, f"At {self.at}. {self.reason}"]
+        lines = [self.summary, f"At {self.at}; {self.reason}."]
         lines += [f"{title}: {text}" for title, text in self._identity() if text]
         if self.signals:
             lines += _signal_lines(self.signals)

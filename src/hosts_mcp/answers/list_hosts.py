@@ -46,8 +46,7 @@ class HostRow(BaseModel):
     cpu_cores: int | None = None
     cpu_ratio: float | None = Field(default=None, description="busy share of all cores, 0 to 1, without I/O wait")
     memory_ratio: float | None = None
-    memory_used_bytes: int | None = None
-    memory_bytes: int | None = None
+    memory_bytes: int | None = Field(default=None, description="installed")
     load_1m: float | None = None
     load_per_core: float | None = None
     processes: int | None = None
@@ -164,7 +163,8 @@ def answer(
     totals = _totals(boxes, workloads)
     empty = nothing_yet(store, target) if not boxes else None
     notes = [*listening.notes(min((b.host.first_arrived_ns for b in boxes), default=now_ns)), *_workload_notes(totals)]
-    shown = min(len(keyed), limit) if limit > 0 else len(keyed)
+    shown = min(len(keyed), limit or len(keyed), budget.rows)
+    rows = [_row(box, link_base) for _, box in keyed[:shown]]
 
     def build(count: int) -> Inventory:
         rest = len(keyed) - count
@@ -174,7 +174,7 @@ def answer(
             summary=_summary(totals, boxes, wanted, arguments, empty),
             totals=totals,
             matching=len(wanted),
-            hosts=[_row(box, link_base) for _, box in keyed[:count]],
+            hosts=rows[:count],
             next_cursor=following,
             as_of=when(now_ns) or "",
             nothing_yet=empty,
@@ -272,7 +272,7 @@ def _totals(boxes: Sequence[_Box], workloads: int) -> Totals:
 
 
 def _row(box: _Box, link_base: str | None) -> HostRow:
-    host, total, ratio = box.host, box.memory_total, box.value("memory_used_ratio")
+    host, total = box.host, box.memory_total
     processes = box.value("tasks_total")
     return HostRow(
         host=clean(host.key, 64),
@@ -285,8 +285,7 @@ def _row(box: _Box, link_base: str | None) -> HostRow:
         marks=marks(host) or None,
         cpu_cores=host.cpu_count,
         cpu_ratio=shortened(box.value("cpu_busy_ratio"), 3),
-        memory_ratio=shortened(ratio, 3),
-        memory_used_bytes=int(total * ratio) if total and ratio is not None else None,
+        memory_ratio=shortened(box.value("memory_used_ratio"), 3),
         memory_bytes=int(total) if total else None,
         load_1m=shortened(box.value("load_1m"), 3),
         load_per_core=shortened(box.value("load_per_cpu"), 3),
@@ -317,8 +316,8 @@ def _text_row(row: HostRow) -> list[str | None]:
     memory = None
     if row.memory_ratio is not None:
         memory = human_ratio(row.memory_ratio)
-        if row.memory_bytes and row.memory_used_bytes is not None:
-            memory += f" ({human_bytes(row.memory_used_bytes)} of {human_bytes(row.memory_bytes)})"
+        if row.memory_bytes:
+            memory += f" ({human_bytes(row.memory_ratio * row.memory_bytes)} of {human_bytes(row.memory_bytes)})"
     load = None
     if row.load_1m is not None:
         load = significant(row.load_1m) + (f" ({significant(row.load_per_core)}/core)" if row.load_per_core else "")

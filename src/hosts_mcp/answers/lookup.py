@@ -45,9 +45,8 @@ def find_trace(store: Store, text: str) -> bytes:
     """
     wanted = text.strip().lower()
     if (found := _TRACE_ID.search(wanted)) is not None:
-        trace_id = bytes.fromhex(found.group())
-        if store.trace(trace_id):
-            return trace_id
+        if store.trace_ids(found.group(), 1):
+            return bytes.fromhex(found.group())
         raise _no_such_trace(store, found.group())
     prefix = wanted.removeprefix("0x").replace("-", "")
     if not _HEX.fullmatch(prefix) or len(prefix) > 32:

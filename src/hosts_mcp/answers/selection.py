@@ -107,7 +107,9 @@ def unit_of(signal: str, sent: str = "") -> str:
     for suffix, unit in _SUFFIXES:
         if signal.endswith(suffix):
             return unit
-    return {"1": "", "By": "bytes", "s": "seconds"}.get(sent, clean(sent, 24).strip("{}"))
+    if sent.startswith("{") and sent.endswith("}"):
+        return "cores" if sent == "{cpu}" else ""  # a count: the name says of what
+    return {"1": "", "By": "bytes", "s": "seconds"}.get(sent, clean(sent, 24))
 
 
 _SUFFIXES = (
