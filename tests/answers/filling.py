@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hosts_mcp.otlp.batch import Event, PointGroup, Resource, Slot, SpanRecord
-from hosts_mcp.store.protocol import Host, Store
+from hosts_mcp.store.protocol import FindingRow, Host, Rollup, Store
 from hosts_mcp.store.sqlite import open_reader, open_writer
 from hosts_mcp.timerange import NS
 
@@ -205,6 +205,21 @@ class Filling:
     def spans(self, *spans: tuple[int, SpanRecord]) -> None:
         self.writer.begin()
         self.writer.add_spans(list(spans), self.now_ns)
+        self.writer.commit()
+
+    def finding(self, host: Host, code: str, severity: str = "warning", **fields: object) -> None:
+        row = {"subject": None, "since_ns": self.now_ns - 600 * NS, "until_ns": None, "value": 0.95, "sentence": code}
+        self.writer.begin()
+        self.writer.write_findings(host.id, [FindingRow(host.id, code, severity, **{**row, **fields})])
+        self.writer.commit()
+
+    def rollup(self, host: Host, *, start_ns: int, end_ns: int, mean: float, maximum: float) -> None:
+        """Five-minute CPU and nothing else."""
+        starts = range(start_ns - start_ns % (300 * NS), end_ns, 300 * NS)
+        rollup = Rollup(list(starts), {"cpu_busy_ratio": [mean] * len(starts)},
+                        {"cpu_busy_ratio": [maximum] * len(starts)}, [None] * len(starts))  # fmt: skip
+        self.writer.begin()
+        self.writer.write_rollup(host.id, rollup)
         self.writer.commit()
 
     def close(self) -> None:

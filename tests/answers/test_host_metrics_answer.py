@@ -142,6 +142,22 @@ def test_a_range_without_data_says_so_and_offers_one_with_data(filling, box):
     assert "host_metrics" in found.next
 
 
+def test_what_expired_in_full_is_read_from_the_rollup_with_its_peaks(filling, box):
+    filling.rollup(box, start_ns=NOW - 48 * HOUR, end_ns=NOW - HOUR, mean=0.5, maximum=0.95)
+    cpu = rows(answer(filling.store, "db-1", range="2d", now_ns=NOW))["cpu_busy_ratio"]
+    assert (cpu.max, cpu.min, cpu.last) == pytest.approx((0.95, 0.2, 0.2), abs=0.02)
+    assert cpu.avg == pytest.approx(0.5 - 0.3 / 48, abs=0.01)
+    assert "·" not in cpu.sparkline
+
+
+def test_a_long_range_reads_the_rollup_and_only_its_newest_part_in_full(filling, box):
+    filling.rollup(box, start_ns=NOW - 7 * 24 * HOUR, end_ns=NOW - 600 * NS, mean=0.4, maximum=0.6)
+    found = answer(filling.store, "db-1", range="7d", metrics="cpu", now_ns=NOW)
+    assert rows(found)["cpu_busy_ratio"].last == pytest.approx(0.2, abs=0.02)
+    assert rows(found)["cpu_busy_ratio"].avg == pytest.approx(0.4, abs=0.01)
+    assert any("five-minute" in note for note in found.notes)
+
+
 def test_a_family_that_nobody_sends_is_named_as_missing(filling):
     host = filling.host("web-1")
     filling.scrapes(host, Load(groups=("cpu",)), start_ns=NOW - 600 * NS, end_ns=NOW - 2 * NS)

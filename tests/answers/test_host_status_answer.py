@@ -76,6 +76,23 @@ def test_now_is_the_hosts_own_clock_so_that_a_replay_answers_the_same(filling):
     assert signals(found)["memory_used_ratio"] == pytest.approx(0.8, abs=0.01)
 
 
+def test_open_findings_are_shown_with_since_and_fix_and_past_ones_at_their_time(filling, box):
+    filling.finding(box, "high_memory", "critical", sentence="used >= 95 % for 2 min", fix="cap it")
+    filling.finding(box, "swapping", since_ns=NOW - 5 * HOUR, until_ns=NOW - 4 * HOUR)
+    now = answer(filling.store, "db-1", now_ns=NOW)
+    assert [(f.code, f.sentence, f.fix) for f in now.findings] == [("high_memory", "used >= 95 % for 2 min", "cap it")]
+    assert now.findings[0].since.endswith("Z")
+    assert "critical high_memory" in now.summary
+    assert [f.code for f in answer(filling.store, "db-1", at="now-270m", now_ns=NOW).findings] == ["swapping"]
+
+
+def test_reboots_are_listed_newest_first(filling, box):
+    for hours in (30, 6):
+        since = NOW - hours * HOUR
+        filling.finding(box, "rebooted", "info", since_ns=since, until_ns=since + 2 * HOUR)
+    assert len(answer(filling.store, "db-1", now_ns=NOW).reboots) == 2
+
+
 def test_what_is_not_collected_comes_with_the_lines_that_add_it(filling):
     host = filling.host("web-1")
     filling.scrapes(host, Load(groups=("cpu", "memory", "load")), start_ns=NOW - 60 * NS, end_ns=NOW - 2 * NS)

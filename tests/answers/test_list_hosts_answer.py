@@ -71,6 +71,18 @@ def test_among_equals_the_busiest_comes_first_and_the_unknown_last(filling):
     assert keys(answer(filling.store, now_ns=NOW)) == ["hot", "idle", "unknown"]
 
 
+def test_findings_come_before_everything_else_the_critical_first(filling):
+    busy(filling, "hot", cpu=0.9)
+    filling.finding(filling.host("warned"), "high_memory")
+    filling.finding(filling.host("full"), "filesystem_full", "critical", subject="/var")
+    filling.host("gone", age_seconds=3600)
+    found = answer(filling.store, now_ns=NOW)
+    assert keys(found) == ["full", "warned", "gone", "hot"]
+    assert found.hosts[0].findings == ["critical filesystem_full /var"]
+    assert found.totals.with_findings == 2
+    assert keys(answer(filling.store, query="filesystem_full", now_ns=NOW)) == ["full"]
+
+
 @pytest.mark.parametrize(
     ("sort", "order"),
     [("cpu", ["hot", "idle", "unknown"]), ("-cpu", ["idle", "hot", "unknown"]), ("name", ["hot", "idle", "unknown"]),
