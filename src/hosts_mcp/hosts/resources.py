@@ -30,6 +30,13 @@ REPLACES = "hosts_mcp.replaces"
 WORKLOAD = "hosts_mcp.workload"
 """Of a container: every key it is recognised by, see `Identity.workload`."""
 
+HOST_METRICS = (
+    "system.", "node_", "host.", "k8s.node.", "cpu_", "mem_", "disk_", "diskio_", "swap_", "net_", "system_", "kernel_",
+    "cpu.time", "cpu.utilization",
+)  # fmt: skip
+"""Beginnings of metric names that describe a machine: OpenTelemetry, node_exporter, Vector, kubelet, Telegraf."""
+CONTAINER_METRICS = ("container.", "container_", "k8s.pod.", "k8s.container.", "docker_container_")
+
 POINT_NAMES = ("host.name", "host", "nodename")
 """Point attributes that name the host where the resource does not: Telegraf, Vector, node_uname_info."""
 
@@ -99,7 +106,7 @@ def identify(
         cluster=normal_name(resource.text("k8s.cluster.name")),
         own_name=own_name,
         provisional_name=given is None,
-        makes_host=source == COLLECTOR or any(is_host_metric(s.metric) for s in slots),
+        makes_host=source == COLLECTOR or any(s.metric.startswith(HOST_METRICS) for s in slots),
         attributes=kept_attributes(resource),
     )
 
@@ -165,7 +172,7 @@ def _container(
         node=normal_name(resource.text("k8s.node.name")),
         cluster=normal_name(resource.text("k8s.cluster.name")),
         workload=workload,
-        makes_host=any(is_host_metric(s.metric) or is_container_metric(s.metric) for s in slots),
+        makes_host=any(s.metric.startswith(HOST_METRICS + CONTAINER_METRICS) for s in slots),
         attributes=kept_attributes(resource),
     )
 
@@ -203,11 +210,3 @@ def _cut(value: Value) -> Value:
     if isinstance(value, (bool, int, float)) or value is None:
         return value
     return clean(value, _KEPT_LENGTH)
-
-
-def is_host_metric(metric: str) -> bool:
-    return metric.startswith(("system.", "node_", "host.", "k8s.node.", "cpu", "mem", "disk"))
-
-
-def is_container_metric(metric: str) -> bool:
-    return metric.startswith(("container.", "k8s.pod."))
