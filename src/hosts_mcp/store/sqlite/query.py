@@ -29,8 +29,8 @@ CELL_CHARACTERS = 2_000
 SHOWN_BYTES = 32
 _POLL_SECONDS = 0.02
 _LIMITS = {
-    sqlite3.SQLITE_LIMIT_LENGTH: 1_000_000,
-    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 50_000,
+    sqlite3.SQLITE_LIMIT_LENGTH: 100_000,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 10_000,
     sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 500,
     sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 200,
     sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 50,
@@ -38,20 +38,19 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
     sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 1,
 }
+# printf and format are missing: '%.*c' with a large width keeps the engine busy where nothing can interrupt it.
 _HARMLESS = """
     abs acos acosh asin asinh atan atan2 atanh avg ceil ceiling char coalesce concat concat_ws cos cosh count cume_dist
-    date datetime degrees dense_rank exp first_value floor format glob group_concat hex ifnull iif instr json json_array
+    date datetime degrees dense_rank exp first_value floor glob group_concat hex ifnull iif instr json json_array
     json_array_length json_extract json_group_array json_group_object json_object json_quote json_type json_valid
     julianday lag last_value lead length like likelihood likely ln log log10 log2 lower ltrim max min mod nth_value
-    ntile nullif octet_length percent_rank pi pow power printf quote radians rank replace round row_number rtrim sign
+    ntile nullif octet_length percent_rank pi pow power quote radians rank replace round row_number rtrim sign
     sin sinh sqlite_version sqrt strftime string_agg substr substring sum tan tanh time timediff total trim trunc
     typeof unhex unicode unixepoch unlikely upper -> ->>
 """
 _FUNCTIONS = frozenset(_HARMLESS.split())
 _PRAGMAS = frozenset({"table_info", "table_xinfo", "table_list"})
-_TABLES = frozenset(
-    {"sqlite_master", "sqlite_schema", "json_each", "json_tree", *(f"pragma_{name}" for name in _PRAGMAS)}
-)
+_TABLE_FUNCTIONS = ("json_each", "json_tree", *(f"pragma_{name}" for name in sorted(_PRAGMAS)))
 _VIEWS = ", ".join(VIEW_NAMES)
 
 
@@ -115,12 +114,15 @@ def _guarded(path: Path, seconds: float) -> Iterator[tuple[sqlite3.Connection, C
     watcher = _Watcher(db, seconds)
     try:
         tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")}
+        for name in _TABLE_FUNCTIONS:
+            # Declares it. Under the authorizer no other virtual table can be declared any more.
+            db.execute(f"SELECT 1 FROM {name}('[]') LIMIT 0")
         db.execute("PRAGMA cache_size = -8192")
         # In memory, so that the watcher sees what sorting and recursion take instead of the disk filling up.
         db.execute("PRAGMA temp_store = MEMORY")
         for limit, value in _LIMITS.items():
             db.setlimit(limit, value)
-        db.set_authorizer(_authorizer(frozenset(tables) | _TABLES))
+        db.set_authorizer(_authorizer(frozenset(tables).union(_TABLE_FUNCTIONS, ("sqlite_master", "sqlite_schema"))))
         watcher.start()
         yield db, lambda: watcher.why
     finally:
@@ -130,9 +132,10 @@ def _guarded(path: Path, seconds: float) -> Iterator[tuple[sqlite3.Connection, C
 
 def _authorizer(tables: frozenset[str]) -> Callable[..., int]:
     def allow(action: int, first: str | None, second: str | None, _: str | None, __: str | None) -> int:
+        # Reading no column of a table (count(*)) names common table expressions as well.
         if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE):
             return sqlite3.SQLITE_OK
-        if action == sqlite3.SQLITE_READ and first in tables:
+        if action == sqlite3.SQLITE_READ and (first in tables or not second):
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _FUNCTIONS:
             return sqlite3.SQLITE_OK

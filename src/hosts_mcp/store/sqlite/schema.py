@@ -195,16 +195,16 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations = MIGRATIONS) -> None:
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Apply what is missing, then columns and views. Raises StoreUnusable for a file of a newer version."""
-    newer = _applied(connection) - _known(migrations)
+    newer = _applied(connection) - _known()
     if newer:
         raise _newer(path, newer)
     if int(connection.execute("PRAGMA auto_vacuum").fetchone()[0]) != 2:
         raise StoreUnusable(
             f"{path} exists and was not made by hosts-mcp (its auto_vacuum is not incremental). Choose another --db."
         )
-    migrations.apply(Database(connection))
+    MIGRATIONS.apply(Database(connection))
     connection.execute("BEGIN IMMEDIATE")
     try:
         wide.add_columns(connection)
@@ -219,8 +219,8 @@ def version() -> int:
     return len(_known())
 
 
-def _known(migrations: Migrations = MIGRATIONS) -> set[str]:
-    return {migration.name for migration in migrations._migrations}
+def _known() -> set[str]:
+    return {migration.name for migration in MIGRATIONS._migrations}
 
 
 def _applied(connection: sqlite3.Connection) -> set[str]:

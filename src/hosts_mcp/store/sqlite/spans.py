@@ -65,14 +65,15 @@ class SpanWriter:
     def add(self, spans: Sequence[tuple[int, SpanRecord]], arrived_ns: int) -> tuple[int, int]:
         """Numbers of new spans and of new traces."""
         by_trace: dict[bytes, dict[bytes, _Candidate]] = defaultdict(dict)
+        seen: dict[int, list[int]] = {}
         for entity_id, record in spans:
             candidate = _candidate(entity_id, record)
+            _note(seen, entity_id, candidate.row[5], candidate.row[6] or candidate.row[5])
             group = by_trace[record.trace_id]
             other = group.get(candidate.span_id)
             if other is None or candidate.rank() > other.rank():
                 group[candidate.span_id] = candidate
         new_spans = new_traces = 0
-        seen: dict[int, list[int]] = {}
         for trace_id, group in by_trace.items():
             trace, fresh = self._trace(trace_id, group.values(), arrived_ns)
             replaced = frozenset() if fresh else self._settle_duplicates(trace, group)
@@ -80,7 +81,8 @@ class SpanWriter:
             new_spans += len(group) - len(replaced)
             if group:
                 self._write(trace, group, replaced, arrived_ns)
-            _note_entities(seen, (c for c in group.values() if c.span_id not in replaced))
+            for candidate in group.values():
+                seen[candidate.row[2]][0] += candidate.span_id not in replaced
         self._db.executemany(
             "UPDATE entity SET spans = spans + ?, first_seen_ns = min(first_seen_ns, ?), "
             "last_seen_ns = max(last_seen_ns, ?), last_arrived_ns = max(last_arrived_ns, ?) WHERE id = ?",
@@ -184,17 +186,11 @@ class SpanWriter:
         )
 
 
-def _note_entities(seen: dict[int, list[int]], added: Iterable[_Candidate]) -> None:
-    for candidate in added:
-        row = candidate.row
-        last = row[6] or row[5]
-        known = seen.get(row[2])
-        if known is None:
-            seen[row[2]] = [1, row[5], last]
-        else:
-            known[0] += 1
-            known[1] = min(known[1], row[5])
-            known[2] = max(known[2], last)
+def _note(seen: dict[int, list[int]], entity_id: int, first_ns: int, last_ns: int) -> None:
+    """[new spans, first begin, last end] per entity; a repeated span widens nothing and is not counted."""
+    known = seen.setdefault(entity_id, [0, first_ns, last_ns])
+    known[1] = min(known[1], first_ns)
+    known[2] = max(known[2], last_ns)
 
 
 def _candidate(entity_id: int, record: SpanRecord) -> _Candidate:

@@ -1,0 +1,105 @@
+"""Opening a file: new, old, newer, foreign."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from hosts_mcp.errors import StoreUnusable
+from hosts_mcp.store.sqlite import open_reader, open_writer, schema
+from hosts_mcp.timerange import NS
+
+from .building import T0, scrape, store
+
+
+@pytest.fixture
+def next_version(monkeypatch: pytest.MonkeyPatch) -> Iterator[Migrations]:
+    """The schema as a later hosts-mcp may have it: one migration more."""
+    later = Migrations("hosts_mcp")
+    later._migrations = list(schema.MIGRATIONS._migrations)
+
+    @later(name="m999_colour")
+    def colour(db: Database) -> None:
+        db.conn.execute("ALTER TABLE host ADD COLUMN colour TEXT")
+
+    return later
+
+
+def test_a_new_file_has_the_pragmas_that_only_count_before_the_first_table(path: Path) -> None:
+    open_writer(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        wanted = {"page_size": 8192, "auto_vacuum": 2, "journal_mode": "wal"}
+        assert {name: db.execute(f"PRAGMA {name}").fetchone()[0] for name in wanted} == wanted
+
+
+def test_an_older_file_is_migrated_and_keeps_its_data(
+    path: Path, next_version: Migrations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = open_writer(path)
+    host = store(writer, scrape(T0))
+    writer.close()
+    monkeypatch.setattr(schema, "MIGRATIONS", next_version)
+    with pytest.raises(StoreUnusable, match=r"older hosts-mcp.*serve"):
+        open_reader(path)
+    with closing(open_writer(path)), closing(open_reader(path)) as reader:
+        assert reader.about().schema_version == 2
+        assert "cpu" in reader.samples(host, T0, T0 + NS)
+
+
+def test_a_newer_file_is_refused_and_left_alone(
+    path: Path, next_version: Migrations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as later:
+        later.setattr(schema, "MIGRATIONS", next_version)
+        open_writer(path).close()
+    before = path.read_bytes()
+    for opening in (open_writer, open_reader):
+        with pytest.raises(StoreUnusable, match=r"newer hosts-mcp \(m999_colour.*Upgrade"):
+            opening(path)
+    assert path.read_bytes() == before
+
+
+def test_columns_that_a_later_catalogue_adds_appear_and_older_rows_read_as_unknown(path: Path) -> None:
+    writer = open_writer(path)
+    host = store(writer, scrape(T0))
+    writer.close()
+    with closing(sqlite3.connect(path)) as db:
+        for view in [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'view'")]:
+            db.execute(f"DROP VIEW {view}")
+        db.execute("ALTER TABLE sample DROP COLUMN load_5m")
+        db.commit()
+    with closing(open_reader(path)) as reader:
+        assert set(reader.samples(host, T0, T0 + NS)["load"].columns) == {"load_1m", "load_15m"}
+    with closing(open_writer(path)) as writer, closing(open_reader(path)) as reader:
+        store(writer, scrape(T0 + 10 * NS, 1))
+        assert list(reader.samples(host, T0, T0 + 11 * NS)["load"].columns["load_5m"]) == [None, 1.0]
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is no database at all" * 400, b"SQLite format 3\x00garbage" + b"\xff" * 9000]
+)
+def test_a_file_that_is_no_database_is_refused_with_its_name(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    for opening in (open_writer, open_reader):
+        with pytest.raises(StoreUnusable, match=r"hosts\.db"):
+            opening(path)
+    assert path.read_bytes() == content
+
+
+def test_a_database_of_somebody_else_is_refused(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE theirs (x)")
+    with pytest.raises(StoreUnusable, match="not made by hosts-mcp"):
+        open_writer(path)
+
+
+def test_a_missing_file_names_the_command_that_creates_it(path: Path) -> None:
+    with pytest.raises(StoreUnusable, match="hosts-mcp serve"):
+        open_reader(path)
+    assert not path.exists()
