@@ -35,9 +35,17 @@ def test_every_exporter_has_the_endpoint_and_the_token(target):
     for text in everything(target):
         exporters = yaml.safe_load(text).get("exporters", {})
         for exporter in exporters.values():
-            assert exporter["endpoint"] in (target.grpc, f"http://{target.http}")
+            assert exporter["endpoint"] in (target.grpc, f"http://{target.http}", config.IN_CLUSTER)
             wanted = {"authorization": f"Bearer {target.token}"} if target.token else None
             assert exporter.get("headers") == wanted
+
+
+def test_a_node_is_never_told_to_send_to_its_own_loopback():
+    for text in (text for _, text in config.kubernetes(LOCAL)):
+        for exporter in yaml.safe_load(text).get("exporters", {}).values():
+            assert exporter["endpoint"] == config.IN_CLUSTER
+    sent_to = yaml.safe_load(config.kubernetes(Target("10.0.0.5:4317", None))[0][1])["exporters"]
+    assert sent_to["otlp/hosts-mcp"]["endpoint"] == "10.0.0.5:4317"
 
 
 def test_http_is_used_where_grpc_is_off():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TOKEN_FROM_ENVIRONMENT = "${env:HOSTS_MCP_TOKEN}"
 """For answers that a model reads: the collector puts the token in, the answer does not hold it."""
@@ -34,6 +34,7 @@ class Target:
 
 
 LOCAL = Target()
+IN_CLUSTER = "hosts-mcp.observability.svc:4317"
 
 _MEMORY = "{metrics: {system.memory.limit: {enabled: true}, system.linux.memory.available: {enabled: true}}}"
 _CPU = "{metrics: {system.cpu.logical.count: {enabled: true}}}"
@@ -142,7 +143,12 @@ def docker(target: Target = LOCAL) -> tuple[tuple[str, str], ...]:
 
 
 def kubernetes(target: Target = LOCAL) -> tuple[tuple[str, str], ...]:
-    """(file name, content) of a DaemonSet that reports every node, and the configuration its ConfigMap holds."""
+    """(file name, content) of a DaemonSet that reports every node, and the configuration its ConfigMap holds.
+
+    A loopback address means nothing to another machine: a service's name stands for it.
+    """
+    if (target.grpc or target.http or "127.").startswith(("127.", "localhost", "[::1]")):
+        target = replace(target, grpc=IN_CLUSTER, http=None)
     token = "            - {name: HOSTS_MCP_TOKEN, valueFrom: {secretKeyRef: {name: hosts-mcp, key: token}}}\n"
     return (
         ("host.yaml", whole(target)),
