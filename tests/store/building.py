@@ -95,17 +95,11 @@ def span(number: int, parent: int = 0, **changes: Any) -> SpanRecord:
 
 
 def pending(number: int, parent: int = 0, **changes: Any) -> SpanRecord:
-    """What Logfire sends when span `number` begins: an id of its own, the span as parent, the parent in an attribute."""
+    """What Logfire sends when span `number` begins: an id of its own below it, its parent in an attribute."""
     real = span(number, parent, **changes)
     attributes = {**real.attributes, "logfire.span_type": "pending_span", "logfire.pending_parent_id": f"{parent:016x}"}
-    return span(
-        number,
-        **(
-            changes
-            | {"span_id": (1000 + number).to_bytes(8, "big"), "parent_id": real.span_id, "end_ns": real.start_ns}
-        ),
-        **{"attributes": attributes},
-    )
+    changes |= {"span_id": (1000 + number).to_bytes(8, "big"), "parent_id": real.span_id, "end_ns": real.start_ns}
+    return span(number, **(changes | {"attributes": attributes}))
 
 
 def exception(kind: str, message: str, time_ns: int = T0) -> Event:

@@ -12,11 +12,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .building import BOOT, CPU, DISK, LOAD, MEMORY, PROCESS, T0, add_box, group, scrape, store
 from hosts_mcp.otlp.batch import PointGroup, Slot
 from hosts_mcp.signals.model import TICK_NS
 from hosts_mcp.store.sqlite import SqliteReader, SqliteWriter, open_reader, open_writer
 from hosts_mcp.timerange import NS
+
+from .building import BOOT, CPU, DISK, LOAD, MEMORY, PROCESS, T0, add_box, group, scrape, store
 
 
 def content(path: Path) -> list[Any]:

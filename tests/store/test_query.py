@@ -117,7 +117,7 @@ ATTACKS = [
     "SELECT",
     "SELECT zeroblob(2000000000)",
     "SELECT randomblob(1000000000)",
-    "SELECT length(group_concat(t.name || s.name || hex(t.sql))) FROM sqlite_master t, sqlite_master s, sqlite_master u",
+    "SELECT length(group_concat(t.name || s.name || hex(t.sql))) FROM sqlite_master t, sqlite_master s, sqlite_master",
     "SELECT printf('%.*c', 2000000000, 'x')",
     f"SELECT replace({LONG}, '3', {LONG})",
     "SELECT count(*) FROM sqlite_stmt",

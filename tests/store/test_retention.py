@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hosts_mcp.otlp.batch import Slot
 from hosts_mcp.store.protocol import FindingRow, KeptLog, Rollup, Run, TraceFilter
 from hosts_mcp.store.sqlite import SqliteReader, SqliteWriter
 from hosts_mcp.timerange import NS
 
 from .building import T0, TRACE, group, scrape, span, store, store_spans
-from hosts_mcp.otlp.batch import Slot
 
 DAY = 86_400 * NS
 WEEK, MONTH, PLENTY = 7 * DAY, 30 * DAY, 10**12

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .building import SERVICE, T0, TRACE, exception, pending, span, store_spans
 from hosts_mcp.otlp.batch import Link
 from hosts_mcp.store.protocol import Run, TraceFilter
 from hosts_mcp.store.sqlite import SqliteReader, SqliteWriter, open_reader, open_writer
 from hosts_mcp.timerange import NS
+
+from .building import SERVICE, T0, TRACE, exception, pending, span, store_spans
 
 
 def test_a_span_comes_back_as_it_was_sent(writer: SqliteWriter, reader: SqliteReader) -> None:

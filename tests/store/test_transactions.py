@@ -79,10 +79,8 @@ def test_a_restart_keeps_every_id(path: Path) -> None:
         found.append((host, store_spans(writer, [span(1), span(2 + n, 1)])))
         writer.close()
         with closing(sqlite3.connect(path)) as db:
-            found.append(
-                tuple(db.execute(f"SELECT * FROM {t} ORDER BY id").fetchall() for t in ("slot", "layout"))
-                + (db.execute("SELECT id, identity FROM entity ORDER BY id").fetchall(),)
-            )  # fmt: skip
+            queries = ("slot ORDER BY id", "layout ORDER BY id", "entity_attributes ORDER BY entity_id")
+            found.append(tuple(db.execute(f"SELECT * FROM {query}").fetchall() for query in queries))
     assert found[:2] == found[2:]
 
 
@@ -98,7 +96,8 @@ def test_a_second_process_reads_while_the_first_one_ingests(writer: SqliteWriter
     with subprocess.Popen(
         [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
-        assert other.stdin and other.stdout
+        assert other.stdin is not None
+        assert other.stdout is not None
         counts = []
         for n in range(1, 4):
             other.stdin.write("?\n")

@@ -79,6 +79,12 @@ class PointWriter:
         self._newest_tick.clear()
         self._feeds.clear()
 
+    def forget(self, host_id: int) -> None:
+        """Nothing of this host waits or is remembered any more."""
+        self._waiting = [waiting for waiting in self._waiting if waiting.host_id != host_id]
+        self._newest_tick.clear()
+        self._feeds.clear()
+
     def flush(self) -> int:
         """Write what waits; the number of points."""
         if not self._waiting:

@@ -269,7 +269,7 @@ class SqliteWriter:
     def forget(self, host_id: int) -> None:
         """Delete a host and everything that came from it; services joined to it are unjoined, their spans stay."""
         self._retention.forget(host_id)
-        self._points.void()
+        self._points.forget(host_id)
         self._directory.clear()
 
     def checkpoint(self, truncate: bool = False) -> None:
