@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 Given = dict[str, Any]
 
-NOT_FOUND_OR_REFUSED, USAGE, INTERRUPTED = 1, 2, 130
+NOT_FOUND_OR_REFUSED, USAGE, INTERNAL, INTERRUPTED = 1, 2, 70, 130
 IDLE = "30m"
 
 
@@ -51,6 +51,11 @@ def main() -> None:
     except BrokenPipeError:  # `hosts-mcp hosts | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = 0
+    except Exception as error:
+        if os.environ.get("HOSTS_MCP_DEBUG"):
+            raise
+        click.echo(f"internal: {error!r}. This is a defect; HOSTS_MCP_DEBUG=1 shows where it happened.", err=True)
+        status = INTERNAL
     sys.exit(status)
 
 

@@ -86,6 +86,8 @@ class Question:
     entry: bool = False
     """Usually asked first: clients that load tools lazily are asked to have this one at hand."""
     search_hint: str = ""
+    one_size: bool = False
+    """A judgement, not a listing: every face gives it with the same evidence, however much room it has."""
 
     def accept(self, given: Mapping[str, Any]) -> tuple[dict[str, str | int], list[str]]:
         """Arguments as `answer` takes them, and notes on what was ignored.
@@ -119,10 +121,12 @@ class Question:
 
         `about_server`: what an answer may say about the server itself (`target`, `link_base`), where it takes that.
         """
+        from hosts_mcp.answers.base import MCP_BUDGET
+
         answer = self._answer()
         taken = inspect.signature(answer).parameters
         more = {name: value for name, value in about_server.items() if name in taken}
-        return answer(store, **arguments, now_ns=now_ns, budget=budget, **more)
+        return answer(store, **arguments, now_ns=now_ns, budget=MCP_BUDGET if self.one_size else budget, **more)
 
     def model(self) -> type[Answer]:
         """The pydantic model of the answer."""
@@ -275,6 +279,7 @@ QUESTIONS: tuple[Question, ...] = (
         ),
         arguments=(_TRACE, _DETAIL),
         entry=True,
+        one_size=True,
         search_hint="slow failed killed trace host cause cpu memory oom disk network steal noisy neighbour",
     ),
     Question(
