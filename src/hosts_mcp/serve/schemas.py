@@ -1,4 +1,4 @@
-"""JSON Schemas of the answers, without what nobody reads: generated titles, defaults, spelled-out nullability."""
+"""JSON Schemas of the answers, without what nobody reads and what never is sent."""
 
 from __future__ import annotations
 
@@ -7,35 +7,48 @@ from typing import Any
 
 from hosts_mcp.answers.base import Answer
 
+_NOISE = ("title", "default", "additionalProperties")
+_NULL = {"type": "null"}
+
 
 @cache
 def answer_schema(model: type[Answer]) -> dict[str, Any]:
     """Output schema of a tool: what `Answer.structured` sends. Its root is always an object."""
-    return {"type": "object", **slim(model.model_json_schema(mode="serialization"))}
+    schema: dict[str, Any] = slim(model.model_json_schema(mode="serialization"))
+    schema.pop("description", None)
+    return {"type": "object", **schema}
 
 
 def slim(node: Any) -> Any:
-    """The same schema without titles and defaults; a simple type or null becomes a list of types.
+    """The same schema without generated titles, defaults, closed objects, and nulls that are left out when sent.
 
-    A *property* called title or default is kept.
+    A *property* called title is kept.
     """
     if isinstance(node, list):
         return [slim(item) for item in node]
     if not isinstance(node, dict):
         return node
-    return _short_null(
-        {
-            key: {name: slim(sub) for name, sub in value.items()} if key in ("properties", "$defs") else slim(value)
-            for key, value in node.items()
-            if key not in ("title", "default")
-        }
-    )
+    return {key: _inside(key, value) for key, value in node.items() if key not in _NOISE}
 
 
-def _short_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """`anyOf: [{type: number}, {type: null}]` -> `type: [number, null]`, keeping the keywords beside it."""
+def _inside(key: str, value: Any) -> Any:
+    match key:
+        case "properties":
+            return {name: _absent_when_none(slim(schema)) for name, schema in value.items()}
+        case "$defs":
+            return {name: slim(schema) for name, schema in value.items()}
+    return slim(value)
+
+
+def _absent_when_none(schema: dict[str, Any]) -> dict[str, Any]:
+    """`anyOf: [X, null]` of a property -> X, because None is not sent; a number may be null, when it is not finite."""
     match schema.get("anyOf"):
-        case [{"type": str() as kind} as one, {"type": "null"}] if "enum" not in one and "const" not in one:
-            rest = {key: value for key, value in schema.items() if key != "anyOf"}
-            return {**one, **rest, "type": [kind, "null"]}
+        case [{"type": "number"} as one, dict() as other] if other == _NULL:
+            return one | {"type": ["number", "null"]} | _beside(schema)
+        case [dict() as one, dict() as other] if other == _NULL:
+            return one | _beside(schema)
     return schema
+
+
+def _beside(schema: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in schema.items() if key != "anyOf"}
