@@ -105,7 +105,8 @@ def test_tools_are_titled_sorted_and_truly_read_only(server: Running, way: tuple
             assert next(iter((tool.output_schema or {})["properties"])) == "summary"
         loaded = {t.name for t in tools if (t.meta or {}).get("anthropic/alwaysLoad")}
         assert loaded == {"list_hosts", "was_it_the_box"}
-        line = json.dumps([t.model_dump(mode="json", by_alias=True, exclude_none=True) for t in tools])
+        listed = [t.model_dump(mode="json", by_alias=True, exclude_none=True) for t in tools]
+        line = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"tools": listed}}, separators=(",", ":"))
         assert len(line.encode()) <= 24_000
 
     talk(server, *way, about)

@@ -6,7 +6,7 @@ import json
 
 import jsonschema
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from hosts_mcp.answers.base import Answer
 from hosts_mcp.serve.questions import QUESTIONS
@@ -20,7 +20,7 @@ class Part(BaseModel):
 
 class Sample(Answer):
     part: Part | None = None
-    parts: list[Part] = []
+    parts: list[Part] = Field(default_factory=list)
     ratio: float | None = None
     values: list[float | None] | None = None
     word: str | None = None

@@ -42,13 +42,9 @@ def _inside(key: str, value: Any) -> Any:
 
 def _absent_when_none(schema: dict[str, Any]) -> dict[str, Any]:
     """`anyOf: [X, null]` of a property -> X, because None is not sent; a number may be null, when it is not finite."""
-    match schema.get("anyOf"):
-        case [{"type": "number"} as one, dict() as other] if other == _NULL:
-            return one | {"type": ["number", "null"]} | _beside(schema)
-        case [dict() as one, dict() as other] if other == _NULL:
-            return one | _beside(schema)
-    return schema
-
-
-def _beside(schema: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in schema.items() if key != "anyOf"}
+    choices = schema.get("anyOf", [])
+    if len(choices) != 2 or choices[1] != _NULL:
+        return schema
+    type_of_number = {"type": ["number", "null"]} if choices[0].get("type") == "number" else {}
+    beside = {key: value for key, value in schema.items() if key != "anyOf"}
+    return {**choices[0], **type_of_number, **beside}
