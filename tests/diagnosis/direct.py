@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from hosts_mcp.diagnosis.model import NS, Box, Case, Process
+from hosts_mcp.diagnosis.model import NS, Box, Case, Process, Workload
 from hosts_mcp.signals.model import BoxFacts, SignalSeries
 from hosts_mcp.store.protocol import Instance, Rollup, Run, Span, SpanDetails, Entity
 from hosts_mcp.diagnosis.excess import self_times
@@ -233,6 +233,40 @@ def processes(found: Sequence[Scrape]):
     return out
 
 
+def workload_of(found, machine):
+    if not machine.container:
+        return None
+    times = [stamp(machine, s.t) for s in found]
+    vals = [{p.metric: p.value for p in s.container} for s in found]
+    mem = SignalSeries(
+        "container_memory_ratio",
+        "1",
+        [times[0]] + times[:-1],
+        times,
+        [v["container.memory.usage.total"] / v["container.memory.usage.limit"] for v in vals],
+    )
+    thr = []
+    for a, b in zip(vals, vals[1:]):
+        d = b["container.cpu.throttling_data.periods"] - a["container.cpu.throttling_data.periods"]
+        thr.append(
+            (
+                b["container.cpu.throttling_data.throttled_periods"]
+                - a["container.cpu.throttling_data.throttled_periods"]
+            )
+            / d
+            if d
+            else None
+        )
+    return Workload(
+        machine.container,
+        "agent",
+        {
+            "container_memory_ratio": mem,
+            "container_throttled_ratio": SignalSeries("container_throttled_ratio", "1", times[:-1], times[1:], thr),
+        },
+    )
+
+
 def spans_of(pieces: Sequence[Piece], start: float, trace_id: bytes, hosts, machines, resource) -> list[Span]:
     ids = {p.name: trace_id[:4] + n.to_bytes(4, "big") for n, p in enumerate(pieces, 1)}
     out = []
@@ -361,8 +395,15 @@ def case_of(s: Scenario, seed: int) -> Case:
             devs,
             rollup(sig, low),
             processes(fine),
+            workload=workload_of(fine, m),
             boots_ns=boots,
             runs=[r for r in rows if r.host_id == n and r.start_ns >= low],
+            instances=[
+                Instance(
+                    k, k, sum(map(ord, k + m.name)), n, s.resource.get("process.pid") if k == "agent" else None, a, b, 1
+                )
+                for k, (a, b) in inst.items()
+            ],
             newest_ns=newest,
             now_ns=stamp(m, s.end + s.asked_after),
         )

@@ -109,6 +109,8 @@ class Machine:
     clock: float = 0.0
     """Seconds its clock runs ahead."""
     node: str | None = None
+    phase: float | None = None
+    """Seconds after each full interval at which it is scraped; random when None."""
     read_once: float | None = None
     """Scraped a single time."""
 
@@ -155,7 +157,7 @@ class Counters:
         now = self.now = self.m.truth(t)
         awake = 0.0 if now["asleep"] else dt
         n, noise = self.m.cpus, self.rng.gauss(0.0, 0.03)
-        blip = 0.15 if (t % 3600.0) < 60.0 else 0.0
+        blip = 0.15 if 2220.0 <= t % 3600.0 < 2280.0 else 0.0
         demand = max(0.02, now["cpu"] + noise + blip)
         room = 1.0 - now["steal"]
         busy = min(demand, room)
@@ -334,7 +336,7 @@ def scrapes(machine: Machine, start: float, detail: float, end: float, seed: int
     """Every four minutes of the history, every interval from `detail` on."""
     rng = random.Random(seed)
     counters = Counters(machine, rng)
-    phase = rng.uniform(0.0, machine.interval)
+    phase = rng.uniform(0.0, machine.interval) if machine.phase is None else machine.phase
     t, booted = start, max(b for b in machine.boots if b <= start)
     next_scrape = start + 240.0
     while t < end:
@@ -349,7 +351,7 @@ def scrapes(machine: Machine, start: float, detail: float, end: float, seed: int
             continue
         next_scrape = t + (240.0 if t < detail else machine.interval)
         if t < detail <= next_scrape:
-            next_scrape = detail + phase
+            next_scrape = math.ceil(detail / machine.interval) * machine.interval + phase
         once = machine.read_once is None or abs(t - machine.read_once) <= machine.interval / 2
         if once and not counters.now["asleep"] and not any(a <= t < b for a, b in machine.silent):
             yield Scrape(machine, t, boot, counters.points(t), *counters.beside(t))

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from hosts_mcp.diagnosis.consumers import cpu_seconds
 from hosts_mcp.diagnosis.model import Case, Effect, Loss, Pressure, Scene, Symptom, Window
 from hosts_mcp.diagnosis.pressure import Reading
-from hosts_mcp.diagnosis.resources import RESOURCES
+from hosts_mcp.diagnosis.resources import RESOURCES, disk
 from hosts_mcp.diagnosis.stats import median
 from hosts_mcp.diagnosis.table import Table
 
@@ -106,6 +106,8 @@ def _factors(loss: Loss, scene: Scene, t: Table) -> dict[str, float]:
         seconds += o
         for name, resource in RESOURCES.items():
             p = resource.pressure(iv, scene.usual, t)
+            if name == "disk" and (waits := disk.waiting(iv, scene.cpus, t)) is not None:
+                p = max(p or 0.0, waits)
             if p is not None:
                 logs[name] += o * math.log(resource.slowdown(iv, scene.usual, p, t))
     return {name: math.exp(total / seconds) if seconds else 1.0 for name, total in logs.items()}

@@ -131,11 +131,11 @@ def is_here(case: Case, span: Span, address: str) -> bool:
 
 def shares(found: Sequence[Loss]) -> dict[int | None, float]:
     """Host id -> its part of the local excess (remote waits belong to nobody here); all local time if no excess."""
-    for weigh in (lambda x: x.excess_seconds, lambda x: x.self_seconds):
+    for weight in ("excess_seconds", "self_seconds"):
         total: dict[int | None, float] = defaultdict(float)
         for loss in found:
             if not loss.remote:
-                total[loss.span.host_id] += weigh(loss)
+                total[loss.span.host_id] += getattr(loss, weight)
         whole = sum(total.values())
         if whole > 0:
             return {host: part / whole for host, part in total.items()}

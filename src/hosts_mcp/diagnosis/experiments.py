@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from hosts_mcp.diagnosis import pressure
 from hosts_mcp.diagnosis.model import NS, Case, Experiment, Interval, Scene, Symptom, Window
+from hosts_mcp.diagnosis.onset import LEVELS, walk_back
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.stats import median, spearman
 from hosts_mcp.diagnosis.table import Table
@@ -41,6 +42,10 @@ def dose_response(case: Case, scene: Scene, symptom: Symptom, resource: str | No
         for r in history
         if r.host_id == scene.box.id and r.start_ns < symptom.start_ns and r.trace_id != case.trace_id
     ][-t.dose_runs :]
+    if symptom.failed and resource in LEVELS and (begun := walk_back(scene, resource, t)) is not None:
+        earlier = [
+            r for r in earlier if scene.seconds(r.start_ns) < begun
+        ]  # who survived the same climb proves nothing
     if len(earlier) < 4:
         return None
     usual = median([r.duration_ns for r in earlier])

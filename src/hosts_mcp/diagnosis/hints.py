@@ -48,11 +48,11 @@ def collect(
                 Hint("interval", text, patches.INTERVAL)
             )
         for resource in f.quality.missing:
-            if (name := SCRAPERS.get(resource)) is not None:
+            if (scraper := SCRAPERS.get(resource)) is not None:
                 hint = Hint(
-                    f"scraper_{name}",
-                    f"{quote(f.scene.box.name, 60)} sends no {name} metrics, so {resource} cannot be judged",
-                    patches.SCRAPER.format(name=name),
+                    f"scraper_{scraper}",
+                    f"{quote(f.scene.box.name, 60)} sends no {scraper} metrics, so {resource} cannot be judged",
+                    patches.SCRAPER.format(name=scraper),
                 )
                 (decisive if unsure else useful).append(hint)
         useful += _useful(case, f, ruling, origin)

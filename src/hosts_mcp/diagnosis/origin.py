@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from hosts_mcp.diagnosis import consumers
 from hosts_mcp.diagnosis.consumers import OWN, Group
-from hosts_mcp.diagnosis.model import Case, Origin, Scene, Symptom, Window
+from hosts_mcp.diagnosis.model import Case, Interval, Origin, OriginWord, Scene, Symptom, Window
 from hosts_mcp.diagnosis.onset import climb_start
 from hosts_mcp.diagnosis.pressure import Reading, weighted
 from hosts_mcp.diagnosis.resources import RESOURCES
@@ -14,6 +14,7 @@ from hosts_mcp.diagnosis.stats import clip, spearman, theil_sen
 from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.text import clean, human_bytes, human_ratio, significant
 
+Show = Callable[[float], str]
 CALM_BEFORE, GONE_AFTER = 0.2, 0.25
 FOLLOWS, FOLLOWS_NOT, RATE_BINS = 0.5, 0.1, 8
 SPOT = ("spot", "preempt", "live-migration", "maintenance")
@@ -39,15 +40,15 @@ def find(
         case "network":
             return Origin("unknown", "packets were dropped at the link or interface", "link or interface")
         case "filesystem":
-            return _filesystem(case, scene, t)
+            return _filesystem(case, scene)
         case "disk" if reading.pressures["disk"].scope == "storage":
             return Origin("unknown", "the tasks wait for storage that is not this box's own disk")
     found = _by_process(case, scene, resource, onset, t)
     if found is not None:
         return found
     if resource == "memory":
-        return _memory(case, scene, symptom, t)
-    return _by_time(case, scene, resource, t)
+        return _memory(scene, symptom, t)
+    return _by_time(scene, resource, t)
 
 
 # ── With process data: growth by workload ────────────────────────────────────────────────────────────────────────────
@@ -74,7 +75,7 @@ def _largest(found: Mapping[str, Group]) -> Group | None:
     return max(others, key=lambda g: (g.growth, g.name), default=None)
 
 
-def _shared_out(found: Mapping[str, Group], what: str, show, t: Table, cap: float | None = None) -> Origin | None:  # type: ignore[no-untyped-def]
+def _shared_out(found: Mapping[str, Group], what: str, show: Show, t: Table, cap: float | None = None) -> Origin | None:
     def grown(g: Group) -> float:
         return g.growth if cap is None else min(g.growth, cap)
 
@@ -88,7 +89,7 @@ def _shared_out(found: Mapping[str, Group], what: str, show, t: Table, cap: floa
     return _word(part, _largest(found), what, show, own, t)
 
 
-def _word(part: float, top: Group | None, what: str, show, own: float, t: Table) -> Origin:  # type: ignore[no-untyped-def]
+def _word(part: float, top: Group | None, what: str, show: Show, own: float, t: Table) -> Origin:
     name = clean(top.name, 60) if top is not None and top.growth > 0 else None
     grew = f"; {name} grew by {show(top.growth)}" if top is not None and name else ""
     if part < t.own_little:
@@ -135,7 +136,7 @@ def _disk_by_process(case: Case, scene: Scene, found: Mapping[str, Group], begin
     top = _largest(found)
     if part <= t.own_much and top is not None and top.growth < t.own_little * extra:
         inferred = _born_or_busy(case, scene, begin)
-        word = "neighbour" if part < t.own_little else "unknown"
+        word: OriginWord = "neighbour" if part < t.own_little else "unknown"
         note = f"inferred: {inferred} began or became busy with it" if inferred else None
         why = f"the disk moved {human_bytes(moved)}/s more than its processes account for; own I/O {human_bytes(own)}/s"
         return Origin(word, why, inferred, note, own_share=part, mixed=word == "unknown")
@@ -171,9 +172,9 @@ def _born_or_busy(case: Case, scene: Scene, begin: float) -> str | None:
 # ── Without process data: what time tells ────────────────────────────────────────────────────────────────────────────
 
 
-def _memory(case: Case, scene: Scene, symptom: Symptom, t: Table) -> Origin:
+def _memory(scene: Scene, symptom: Symptom, t: Table) -> Origin:
     """Carry on the slope memory had before the service was here: how much of the rise would have come anyway?"""
-    begin = _arrival(scene)
+    begin = _arrival(scene, t)
     seen = [(iv.end, iv.memory) for iv in scene.intervals if iv.memory is not None and iv.end <= scene.effect.end]
     before = [(x, y) for x, y in seen if x <= begin]
     if len(before) < 3:
@@ -210,17 +211,18 @@ def _memory(case: Case, scene: Scene, symptom: Symptom, t: Table) -> Origin:
     return Origin("unknown", why, own_share=1 - ext, mixed=True)
 
 
-def _arrival(scene: Scene) -> float:
-    """First span or process start of the service instance, seconds; the trace's own start when nothing else is known."""
-    entities = {x.span.entity_id for x in scene.losses}
+def _arrival(scene: Scene, t: Table) -> float:
+    """When this service came to the box: its process's start, else its first span after a long silence."""
     pids = {x.span.pid for x in scene.losses if x.span.pid is not None}
-    first = [
-        scene.seconds(i.first_seen_ns)
-        for i in scene.box.instances
-        if i.entity_id in entities and (not pids or i.pid is None or i.pid in pids)
-    ]
     born = [scene.seconds(p.started_ns) for p in scene.box.processes if p.pid in pids and p.started_ns is not None]
-    return min([*first, *born, 0.0])
+    if born:
+        return min([*born, 0.0])
+    if not _was_here(scene, Window(-t.climb_seconds, -1e-3)):
+        return 0.0
+    entities = {x.span.entity_id for x in scene.losses}
+    seen = [i for i in scene.box.instances if i.entity_id in entities]
+    mine = [i for i in seen if i.pid in pids] or seen
+    return min([*(scene.seconds(i.first_seen_ns) for i in mine), 0.0])
 
 
 def _newcomer(scene: Scene, climb: float) -> str | None:
@@ -233,10 +235,10 @@ def _newcomer(scene: Scene, climb: float) -> str | None:
     return clean(min(near), 60) if near else None
 
 
-def _filesystem(case: Case, scene: Scene, t: Table) -> Origin:
+def _filesystem(case: Case, scene: Scene) -> Origin:
     """Fill slope in the hour before against during."""
 
-    def level(iv):  # type: ignore[no-untyped-def]
+    def level(iv: Interval) -> float | None:
         return max((v for v in (iv.filesystem, iv.inodes) if v is not None), default=None)
 
     seen = [(iv.end, v) for iv in scene.intervals if (v := level(iv)) is not None and iv.end <= scene.effect.end]
@@ -255,10 +257,10 @@ def _filesystem(case: Case, scene: Scene, t: Table) -> Origin:
     return Origin("neighbour", "it was full, or filling at the same rate, before this trace began")
 
 
-def _by_time(case: Case, scene: Scene, resource: str, t: Table) -> Origin:
+def _by_time(scene: Scene, resource: str, t: Table) -> Origin:
     """CPU and disk: was it there before us, does it follow our requests, did it come and go with the trace?"""
 
-    def p(iv):  # type: ignore[no-untyped-def]
+    def p(iv: Interval) -> float | None:
         return RESOURCES[resource].pressure(iv, scene.usual, t)
 
     during = weighted(scene.during(), scene.effect, p) or 0.0
@@ -266,13 +268,13 @@ def _by_time(case: Case, scene: Scene, resource: str, t: Table) -> Origin:
     before = weighted(scene.during(early), early, p)
     late = Window(scene.effect.end + scene.interval, scene.effect.end + 4 * scene.interval)
     after = weighted(scene.during(late), late, p)
-    here_before = _was_here(case, scene, early)
+    here_before = _was_here(scene, early)
     just = Window(scene.effect.start - min(t.before_seconds, 10 * scene.interval), scene.effect.start - scene.interval)
     near = weighted(scene.during(just), just, p)
     if before is not None and max(before, near or 0.0) >= 0.5 * during:
         if not here_before:
             return Origin("neighbour", "the pressure was there before this service was")
-        rho = _follows(case, scene, p)
+        rho = _follows(scene, p)
         if rho is not None and rho > FOLLOWS:
             return Origin("own_workload", "the pressure follows this service's own request rate: its other requests")
         if rho is not None and abs(rho) < FOLLOWS_NOT:
@@ -289,16 +291,18 @@ def _by_time(case: Case, scene: Scene, resource: str, t: Table) -> Origin:
     return Origin("unknown", "no process data, and the time course does not say whose it was")
 
 
-def _was_here(case: Case, scene: Scene, w: Window) -> bool:
+def _was_here(scene: Scene, w: Window) -> bool:
+    """Other traces of this service on this host overlap the window."""
     services = {x.span.service for x in scene.losses}
+    own = {x.span.trace_id for x in scene.losses}
     low, high = scene.ns(w.start), scene.ns(w.end)
     return any(
-        r.service in services and r.trace_id != case.trace_id and r.start_ns < high and r.start_ns + r.duration_ns > low
+        r.service in services and r.trace_id not in own and r.start_ns < high and r.start_ns + r.duration_ns > low
         for r in scene.box.runs
     )
 
 
-def _follows(case: Case, scene: Scene, p) -> float | None:  # type: ignore[no-untyped-def]
+def _follows(scene: Scene, p: Callable[[Interval], float | None]) -> float | None:
     """Rank correlation of the pressure with the service's own work in progress, over the lead-in."""
     services = {x.span.service for x in scene.losses}
     runs = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from hosts_mcp.diagnosis.errors import paths_in
 from hosts_mcp.diagnosis.model import Interval, Pressure, Scene, Symptom, Window
@@ -24,8 +25,8 @@ class Reading:
 
 def read(scene: Scene, symptom: Symptom, t: Table) -> Reading:
     """Mean over the effect window for slow traces, the worst interval for killed and failed ones."""
-    window = scene.during()
     failed = symptom.failed
+    window = scene.during(reach=scene.interval if failed else 0.0)  # a level read just before counts
     found = {name: _of(resource, window, scene, failed, t) for name, resource in RESOURCES.items()}
     found["disk"] = _with_waiting(found["disk"], window, scene, failed, t)
     found["filesystem"] = _mount(found["filesystem"], scene, symptom, t)
@@ -72,21 +73,13 @@ def _of(resource: Resource, window: Sequence[Interval], scene: Scene, failed: bo
     if not measured:
         return Pressure(resource.NAME, None)
     if failed:
-        value, worst = max(measured, key=lambda m: m[0])
-        peak, how = getattr(worst, resource.READING), "max"
-        levels = [x for iv in window if (x := getattr(iv, resource.READING)) is not None]
-        peak = max(levels) if levels else peak
+        value = max(v for v, _ in measured)
+        peak = max((x for iv in window if (x := getattr(iv, resource.READING)) is not None), default=None)
     else:
-        value, how = weighted(window, scene.effect, judge) or 0.0, "mean"
+        value = weighted(window, scene.effect, judge) or 0.0
         peak = weighted(window, scene.effect, lambda iv: getattr(iv, resource.READING))
-    return Pressure(
-        resource.NAME,
-        value,
-        resource.READING,
-        peak,
-        how,
-        scene.usual.get(resource.READING),  # type: ignore[arg-type]
-    )
+    how: Literal["mean", "max"] = "max" if failed else "mean"
+    return Pressure(resource.NAME, value, resource.READING, peak, how, scene.usual.get(resource.READING))
 
 
 def _with_waiting(p: Pressure, window: Sequence[Interval], scene: Scene, failed: bool, t: Table) -> Pressure:

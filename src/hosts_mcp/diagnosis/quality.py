@@ -42,7 +42,7 @@ def required(kind: str, t: Table) -> tuple[str, ...]:
     match kind:
         case "killed" | "err_mem":
             return ("memory",)
-        case "slow" | "unknown":
+        case "slow" | "unknown" | "none" | "running":
             return ("cpu", "memory", "disk")
         case "err_app":
             return ("cpu", "memory")
@@ -78,8 +78,7 @@ def _bound(resource: Resource, scene: Scene, symptom: Symptom, p: Pressure, link
     total = sum(b - a for a, b in pieces)
     if total <= 0:
         return None
-    most = least = seen = 0.0
-    short = False
+    most = least = seen = hidden = 0.0
     for iv in scene.intervals:
         o = sum(iv.overlap(a, b) for a, b in pieces)
         m = resource.ceiling(iv)
@@ -89,8 +88,8 @@ def _bound(resource: Resource, scene: Scene, symptom: Symptom, p: Pressure, link
         seen += o
         most += min(o, m * dt)
         least += max(0.0, m * dt - (dt - o))
-        if o < dt / 2 and m * dt > 0.25 * o:
-            short = True
+        if o < dt / 2:  # the mean is mostly of other seconds
+            hidden += min(o, m * dt)
     if seen <= 0:
         return None
     most += max(0.0, total - seen)
@@ -101,7 +100,9 @@ def _bound(resource: Resource, scene: Scene, symptom: Symptom, p: Pressure, link
         least_seconds=least,
         of_seconds=total,
         exonerated=exonerated,
-        undetermined=not exonerated and short and (p.value or 0.0) < t.link_undetermined and link < t.link_undetermined,
+        undetermined=not exonerated
+        and _explains(hidden, symptom) >= t.share_partly
+        and max(p.value or 0.0, link) < t.link_undetermined,
     )
 
 
@@ -116,7 +117,7 @@ def _blind(
     scene: Scene, symptom: Symptom, pressures: Mapping[str, Pressure], t: Table
 ) -> Literal["slow", "middling"] | None:
     """Could memory have filled between the last sample and death? Slowly enough to be an ordinary program: blind."""
-    if symptom.kind not in ("killed", "err_mem") or (pressures["restart"].value or 0.0) > 0:
+    if symptom.kind != "killed" or (pressures["restart"].value or 0.0) > 0:
         return None
     if (pressures["memory"].value or 0.0) >= 0.3 or not scene.box.facts.memory_bytes:
         return None

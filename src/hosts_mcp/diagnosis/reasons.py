@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from hosts_mcp.diagnosis.intervals import PLAIN
 from hosts_mcp.diagnosis.model import (
@@ -62,11 +63,11 @@ def sentence(p: Pressure) -> str:
     )
 
 
-def _shower(reading: str):  # type: ignore[no-untyped-def]
+def _shower(reading: str) -> Callable[[float], str]:
     return human_ratio if reading in RATIO_READINGS or reading.endswith("_ratio") else significant
 
 
-def of_pressure(scene: Scene, p: Pressure, side: str = "for") -> Evidence:
+def of_pressure(scene: Scene, p: Pressure, side: Literal["for", "against"] = "for") -> Evidence:
     """A pressure as evidence. `run_queue` is stored in tasks, shown per CPU: the value here is the stored signal's."""
     value = p.peak
     usual = p.usual
@@ -84,7 +85,7 @@ def of_pressure(scene: Scene, p: Pressure, side: str = "for") -> Evidence:
     return Evidence(
         side, text, value, "ratio" if p.reading in RATIO_READINGS else None, usual, metric, p.subject,
         scene.box.key, scene.ns(start), scene.ns(end), p.how,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def collect(
