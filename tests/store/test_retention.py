@@ -64,6 +64,7 @@ def test_old_data_goes_by_arrival_in_small_steps_and_its_pages_come_back(
     assert len(reader.samples(host, 0, 2 * T0)["cpu"].times_ns) == 1
     assert [t.trace_id for t in reader.traces(TraceFilter())] == [TRACE]
     assert (reader.about().spans, reader.about().traces) == (1, 1)
+    assert reader.about().retention["points and spans"] == "7 d"
     assert rows(writer, "span_detail") == 1
     assert pragma(writer, "page_count") < pages
     assert pragma(writer, "freelist_count") <= 4

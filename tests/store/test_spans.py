@@ -106,6 +106,7 @@ def test_any_order_split_or_repetition_of_the_same_spans_gives_the_same_trace(
         found.append(
             (reader.trace(TRACE), reader.span_details(TRACE), reader.traces(TraceFilter()), reader.instances())
         )
+        assert reader.traces(TraceFilter())[0].spans == reader.about().spans == len(reader.trace(TRACE))
         reader.close()
         writer.close()
     assert found[0] == found[1]

@@ -71,7 +71,9 @@ def newest(
         if not latest:
             continue
         latest.reverse()
-        series = known.series(here, source, latest)
+        series = known.series(here, source, latest[-rows:])
+        if any(group not in series or len(series[group].times_ns) < rows for group in here):
+            series = known.series(here, source, latest)
         for group in here:
             one = series.get(group)
             if one is None or (len(one.times_ns) < rows and len(latest) == 2 * rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,10 +31,17 @@ from hosts_mcp.store.protocol import (
 )
 from hosts_mcp.store.sqlite import entities, jobs, query, read_points, read_samples, read_traces, schema, views, wide
 from hosts_mcp.store.sqlite.values import MAX_NS
+from hosts_mcp.text import human_bytes, human_seconds
+from hosts_mcp.timerange import NS
 
 LISTENING_SLACK_NS = 60_000_000_000
 """A heartbeat that is younger says that the server listens still; shorter gaps are a restart nobody notices."""
 _AT_ONCE = 500
+_LIMITS: Sequence[tuple[str, str, Callable[[int], str]]] = (
+    ("retention_ns", "points and spans", lambda ns: human_seconds(ns / NS)),
+    ("retention_long_ns", "five-minute signals, runs and findings", lambda ns: human_seconds(ns / NS)),
+    ("max_bytes", "file", human_bytes),
+)
 
 
 class SqliteReader:
@@ -107,7 +114,7 @@ class SqliteReader:
             spans=counters.get("spans", 0),
             traces=counters.get("traces", 0),
             hosts=hosts,
-            retention={},
+            retention={label: shown(counters[name]) for name, label, shown in _LIMITS if name in counters},
             last_written_ns=counters.get("last_written_ns"),
         )
 

@@ -30,11 +30,13 @@ class Retention:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._swept_ns = 0
+        self._noted: dict[str, int] = {}
         self.numbers_went = False
         """Traces, entities, layouts or slots were deleted: caches that hold their numbers are void."""
 
     def step(self, now_ns: int, retention_ns: int, retention_long_ns: int, max_size_bytes: int, step_rows: int) -> bool:
         """One small step; True while more waits."""
+        self._note({"retention_ns": retention_ns, "retention_long_ns": retention_long_ns, "max_bytes": max_size_bytes})
         short, long = now_ns - retention_ns, now_ns - retention_long_ns
         steps: Sequence[tuple[Step, int]] = (
             (self._requests, now_ns - REQUEST_MEMORY_NS),
@@ -77,6 +79,12 @@ class Retention:
         for table in ("scrape", "chunk", "sample", "feed", "touched", "signals_5m", "finding", "kept_log"):
             db.execute(f"DELETE FROM {table} WHERE host_id = ?", of_host)
         db.execute("DELETE FROM host WHERE id = ?", of_host)
+
+    def _note(self, limits: dict[str, int]) -> None:
+        """Put the limits in force into the file, where readers in other processes find them."""
+        if limits != self._noted:
+            self._db.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?)", list(limits.items()))
+            self._noted = limits
 
     # ---- by age, each the oldest few rows
 

@@ -15,7 +15,9 @@ from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.values import from_json, text, to_json
 
 REMEMBERED = 50_000
-"""Slots and arrangements held in memory before a cache starts anew: churn of devices must not grow it for ever."""
+"""Entries held in memory before a cache starts anew: churn of devices and processes must not grow it for ever."""
+_ARRANGEMENTS = 5_000
+"""Devices come in another order in every scrape: most orders are never seen again."""
 _DAY_NS = 86_400 * 1_000_000_000
 
 Reorder = Callable[[Any], tuple[float, ...]]
@@ -82,8 +84,10 @@ class Vocabulary:
         return found
 
     def _arrange(self, source: str, slots: tuple[Slot, ...], arrived_ns: int) -> Arrangement:
-        if len(self._arrangements) > REMEMBERED or len(self._identities) > REMEMBERED:
+        if len(self._identities) > REMEMBERED:
             self.clear()
+        elif len(self._arrangements) > _ARRANGEMENTS:
+            self._arrangements.clear()
         ids = [self._slot_id(slot) for slot in slots]
         order = sorted(range(len(ids)), key=ids.__getitem__)
         in_order = [ids[i] for i in order]

@@ -134,7 +134,7 @@ def _group_series(
         offsets = part[0]
     times = [tick * TICK_NS + offset for tick, offset in zip(ticks, offsets, strict=True)]
     starts = [common if own is None else own for own, common in zip(part[1], row_starts, strict=True)]
-    columns = {name: values for name, values in zip(names, part[3:], strict=True) if any(v is not None for v in values)}
+    columns = {name: values for name, values in zip(names, part[3:], strict=True) if values.count(None) < len(values)}
     return GroupSeries(group, source, times, columns, starts, part[2])
 
 
@@ -161,7 +161,7 @@ def read_rollup(db: sqlite3.Connection, host_id: int, start_ns: int, end_ns: int
     if not rows:
         return Rollup((), {}, {}, ())
     starts, worst, *values = zip(*rows, strict=True)
-    kept = [i for i in range(len(names)) if any(v is not None for v in values[2 * i])]
+    kept = [i for i in range(len(names)) if values[2 * i].count(None) < len(starts)]
     return Rollup(
         starts,
         {names[i]: values[2 * i] for i in kept},
