@@ -30,7 +30,6 @@ class Retention:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._swept_ns = 0
-        self._noted: dict[str, int] = {}
         self.numbers_went = False
         """Traces, entities, layouts or slots were deleted: caches that hold their numbers are void."""
 
@@ -82,9 +81,11 @@ class Retention:
 
     def _note(self, limits: dict[str, int]) -> None:
         """Put the limits in force into the file, where readers in other processes find them."""
-        if limits != self._noted:
-            self._db.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?)", list(limits.items()))
-            self._noted = limits
+        self._db.executemany(
+            "INSERT INTO counter VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value "
+            "WHERE value <> excluded.value",
+            list(limits.items()),
+        )
 
     # ---- by age, each the oldest few rows
 
