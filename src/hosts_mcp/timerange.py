@@ -84,7 +84,7 @@ def parse_range(text: str, now_ns: int) -> TimeRange:
             break
     else:
         if _DURATION.fullmatch(text):
-            found = TimeRange(now_ns - parse_duration(text), now_ns)
+            found = TimeRange(max(0, now_ns - parse_duration(text)), now_ns)
         else:
             found = TimeRange(parse_instant(text, now_ns), now_ns)
     if found.end_ns <= found.start_ns:

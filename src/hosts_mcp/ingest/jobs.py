@@ -1,0 +1,143 @@
+"""The work behind the way in: settle traces, derive five-minute signals, judge findings, let old data go.
+
+One thread reads and computes on a connection of its own and hands only the writes to the writer thread, so that a
+long computation never delays an acknowledgement. Every job works in slices and yields to the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from hosts_mcp.ingest.derived import Derived
+from hosts_mcp.ingest.pipeline import Pipeline
+from hosts_mcp.ingest.runs import runs_of
+from hosts_mcp.otlp.transport import Busy
+from hosts_mcp.settings import Settings
+from hosts_mcp.store.protocol import Store, StoreBusy
+from hosts_mcp.store.sqlite import SqliteWriter
+from hosts_mcp.timerange import NS
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+QUIET_NS = 120 * NS
+"""A trace without a new span for so long is settled; late spans unsettle it."""
+TRACES_PER_SLICE = 200
+BINS_PER_SLICE = 24
+HOSTS_PER_SLICE = 50
+
+
+@dataclass(slots=True)
+class _Job:
+    name: str
+    period_seconds: float
+    work: Callable[[], bool]
+    """One slice; True when more waits."""
+    due: float = 0.0
+
+
+class Jobs:
+    """`start`, `stop`, and `catch_up` for a caller that wants everything derived now."""
+
+    def __init__(self, pipeline: Pipeline, reader: Store, settings: Settings) -> None:
+        self._pipeline = pipeline
+        self._reader = reader
+        self._settings = settings
+        self._derived = Derived(reader)
+        self._stopping = threading.Event()
+        self._turn = threading.Lock()
+        self._run = 0
+        self._jobs = (
+            _Job("heartbeat", 5.0, self._heartbeat),
+            _Job("settle", 1.0, self._settle),
+            _Job("facts", 2.0, self._facts),
+            _Job("rollup", 2.0, self._rollup),
+            _Job("findings", 10.0, self._findings),
+            _Job("retain", 30.0, self._retain),
+            _Job("checkpoint", 5.0, self._checkpoint),
+        )
+        self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        self._run = self._write(lambda w: w.start_run(time.time_ns()))
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self._heartbeat()
+
+    def catch_up(self) -> None:
+        """Run settling, facts, rollup and findings until nothing waits."""
+        for job in self._jobs[1:5]:
+            while not self._stopping.is_set() and self._slice(job):
+                pass
+
+    def _work(self) -> None:
+        while not self._stopping.wait(0.25):
+            for job in self._jobs:
+                if time.monotonic() >= job.due and not self._stopping.is_set():
+                    more = self._slice(job)
+                    job.due = time.monotonic() + (0.05 if more else job.period_seconds)
+
+    def _slice(self, job: _Job) -> bool:
+        try:
+            with self._turn:
+                return job.work()
+        except (Busy, StoreBusy) as error:
+            log.info("%s waits: %s", job.name, error)
+        except Exception:
+            # One job that fails must not silence the others; the log says which and why.
+            log.exception("the %s job failed", job.name)
+        return False
+
+    def _write(self, work: Callable[[SqliteWriter], T]) -> T:
+        return self._pipeline.submit(work).result()
+
+    # ---- the jobs ---------------------------------------------------------------------------------------------
+
+    def _heartbeat(self) -> bool:
+        now = time.time_ns()
+        self._write(lambda w: w.heartbeat(self._run, now))
+        return False
+
+    def _settle(self) -> bool:
+        now = time.time_ns()
+        quiet = self._write(lambda w: w.quiet_traces(now, QUIET_NS, TRACES_PER_SLICE))
+        settled = [(trace_id, runs_of(self._reader.trace(trace_id))) for trace_id in quiet]
+        if settled:
+            self._write(lambda w: [w.settle(trace_id, runs) for trace_id, runs in settled])
+        return len(quiet) == TRACES_PER_SLICE
+
+    def _facts(self) -> bool:
+        changed = self._derived.facts(HOSTS_PER_SLICE)
+        if changed:
+            self._write(lambda w: [w.update_host(host) for host in changed])
+        return False
+
+    def _rollup(self) -> bool:
+        bins = self._write(lambda w: w.dirty_bins(BINS_PER_SLICE))
+        done = [(host_id, self._derived.rollup(host_id, start, end)) for host_id, start, end in bins]
+        if done:
+            self._write(lambda w: [w.write_rollup(host_id, rollup) for host_id, rollup in done])
+        return len(bins) == BINS_PER_SLICE
+
+    def _findings(self) -> bool:
+        for host, rows in self._derived.findings(time.time_ns()):
+            self._write(lambda w, host=host, rows=rows: w.write_findings(host.id, rows))
+        return False
+
+    def _retain(self) -> bool:
+        now, settings = time.time_ns(), self._settings
+        return self._write(
+            lambda w: w.retain(now, settings.retention_ns, settings.retention_long_ns, settings.max_size_bytes)
+        )
+
+    def _checkpoint(self) -> bool:
+        self._write(lambda w: w.checkpoint())
+        return False

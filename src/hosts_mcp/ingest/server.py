@@ -1,0 +1,122 @@
+"""The running way in: OTLP over gRPC and HTTP, the writer thread and the jobs behind it, as one context."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from hosts_mcp.ingest.jobs import Jobs
+from hosts_mcp.ingest.pipeline import Pipeline
+from hosts_mcp.otlp.admission import Admission
+from hosts_mcp.otlp.guard import Guard
+from hosts_mcp.otlp.http import OtlpHttpServer
+from hosts_mcp.otlp.transport import Accept
+from hosts_mcp.settings import Address, Settings
+from hosts_mcp.store.protocol import Store
+from hosts_mcp.store.sqlite import SqliteWriter, open_reader, open_writer
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Ingest:
+    """`async with Ingest(settings) as ingest:` receives until the block ends; then what is queued is committed.
+
+    A port that another program holds is no reason not to serve: it stands in `problems`, which the faces show.
+    """
+
+    def __init__(self, settings: Settings, *, token: Callable[[], str | None] = lambda: None) -> None:
+        self._settings = settings
+        self._token = token
+        self._admission = Admission(settings.in_flight_bytes)
+        self._pipeline = Pipeline(lambda: open_writer(settings.db, synchronous=settings.synchronous))
+        self._servers: list[Any] = []
+        self._jobs: Jobs | None = None
+        self.problems: list[str] = []
+        self.endpoints: dict[str, str] = {}
+        """'grpc' and 'http' -> the address that is really bound, as HOST:PORT."""
+        self.started_ns = 0
+        self.reader: Store
+
+    @property
+    def accept(self) -> Accept:
+        """The way in without a socket, for `import` and the demo."""
+        return self._pipeline.accept
+
+    def run(self, job: Callable[[SqliteWriter], T]) -> asyncio.Future[T]:
+        """Run `job` in the writer thread inside a transaction of its own."""
+        return asyncio.wrap_future(self._pipeline.submit(job))
+
+    async def settle(self) -> None:
+        """Bring everything that is derived (runs, rollups, findings) up to date now, as after an import."""
+        if self._jobs is not None:
+            await asyncio.to_thread(self._jobs.catch_up)
+
+    def counters(self) -> dict[str, float | int | str | None]:
+        """Points, spans, bytes, commits, lag and refusals since start, by name."""
+        count = self._pipeline.counters
+        return {
+            "requests": count.requests,
+            "points": count.points,
+            "spans": count.spans,
+            "logs": count.logs,
+            "bytes": count.bytes,
+            "rejected": count.rejected,
+            "retries": count.retries,
+            "undecodable": count.undecodable,
+            "commits": count.commits,
+            "failed_commits": count.failed_commits,
+            "defects": count.defects,
+            "commit_ms_mean": round(1000 * count.commit_seconds / count.commits, 3) if count.commits else None,
+            "bytes_in_flight": self._admission.in_flight,
+            "refusing": self._pipeline.refusing,
+        }
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._pipeline.start)
+        self.started_ns = time.time_ns()
+        self.reader = open_reader(self._settings.db)
+        self._jobs = Jobs(self._pipeline, self.reader, self._settings)
+        self._jobs.start()
+        await self._listen("grpc", self._settings.otlp_grpc, self._grpc)
+        await self._listen("http", self._settings.otlp_http, self._http)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for server in self._servers:
+            await server.stop()
+        if self._jobs is not None:
+            await asyncio.to_thread(self._jobs.stop)
+        await asyncio.to_thread(self._pipeline.stop)
+        self.reader.close()
+
+    async def _listen(self, name: str, address: Address | None, build: Callable[[Address, Guard], Any]) -> None:
+        if address is None:
+            return
+        guard = Guard(self._token, address.loopback, self._settings.allow_host)
+        server = build(address, guard)
+        try:
+            port = await server.start()
+        except OSError as error:
+            log.warning("OTLP/%s does not listen on %s: %s", name, address, error)
+            self.problems.append(f"OTLP/{name} is off: {address} is in use by another program or cannot be bound.")
+            return
+        self._servers.append(server)
+        self.endpoints[name] = str(Address(address.host, port))
+
+    def _grpc(self, address: Address, guard: Guard) -> Any:
+        # grpc costs a tenth of a second to import: only when it listens.
+        from hosts_mcp.otlp.grpc import OtlpGrpcServer
+
+        limit = self._settings.max_request_bytes
+        return OtlpGrpcServer(self.accept, self._admission, address, max_request_bytes=limit, guard=guard)
+
+    def _http(self, address: Address, guard: Guard) -> Any:
+        limit = self._settings.max_request_bytes
+        return OtlpHttpServer(self.accept, self._admission, address, max_request_bytes=limit, guard=guard)
