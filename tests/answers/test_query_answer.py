@@ -43,7 +43,7 @@ def many(width: int) -> str:
     )
 
 
-@pytest.mark.parametrize("width", [1, 32, 500, 20_000])
+@pytest.mark.parametrize("width", [1, 32, 500, 5_000])
 def test_many_and_wide_rows_keep_the_ceiling_and_say_that_they_were_cut(filling, width):
     found = answer(filling.store, many(width), now_ns=NOW)
     text, structured = channels(found)
