@@ -60,7 +60,7 @@ def signals(found: Sequence[Scrape], machine: Machine):
                 out[name] = s
             return s
 
-    cpu = {s: r.rate("system.cpu.time", state=s) for s in ("user", "system", "idle", "wait", "steal")}
+    cpu = {s: r.rate("system.cpu.time", state=s) for s in ("user", "system", "nice", "interrupt", "softirq", "idle", "wait", "steal")}
 
     def share(names):
         vals = []
@@ -73,7 +73,7 @@ def signals(found: Sequence[Scrape], machine: Machine):
             vals.append(sum(parts[n] for n in names) / whole if whole else None)
         return vals
 
-    put("cpu_busy_ratio", share(("user", "system")))
+    put("cpu_busy_ratio", share(("user", "system", "nice", "interrupt", "softirq")))
     put("cpu_steal_ratio", share(("steal",)))
     put("cpu_iowait_ratio", share(("wait",)))
     acc = []
@@ -119,8 +119,8 @@ def signals(found: Sequence[Scrape], machine: Machine):
         return [None if v is None else v * f for v in vals]
 
     put("major_faults_per_second", scaled(r.rate("system.paging.faults", type="major"), 1 / 4096))
-    put("swap_in_bytes_per_second", r.rate("system.paging.operations", direction="page_in"))
-    put("swap_out_bytes_per_second", r.rate("system.paging.operations", direction="page_out"))
+    put("swap_in_bytes_per_second", r.rate("system.paging.operations", direction="page_in", type="major"))
+    put("swap_out_bytes_per_second", r.rate("system.paging.operations", direction="page_out", type="major"))
     devices = []
     for name, values in (
         ("disk_busy_ratio", r.rate("system.disk.io_time")),

@@ -18,7 +18,8 @@ from hosts_mcp.signals.samples import derive, facts_from
 from hosts_mcp.store.protocol import Entity, Host, Run, Span, Store
 from hosts_mcp.timerange import NS
 
-HISTORY = 40
+HISTORY = 100
+"""So many that one bad hour does not become the usual."""
 FEW_RUNS = 10
 OPERATIONS = 200
 """Span names of a trace that get a history; the rarest of a larger trace go without."""

@@ -18,6 +18,7 @@ INTERPRETERS = re.compile(
     r"^(python|pypy|node|nodejs|deno|bun|java|ruby|perl|php|bash|sh|dash|zsh|dotnet|beam\.smp)[\d.]*$"
 )
 OWN = "own"
+GAUGE = "process_memory_bytes"
 COLLECTOR = re.compile(r"otel|collector", re.IGNORECASE)
 BORN_SLACK_SECONDS = 30.0
 
@@ -99,16 +100,16 @@ def workload(p: Process) -> str:
     return p.executable or "?"
 
 
-def groups(case: Case, scene: Scene, signal: str, onset: float) -> dict[str, Group]:
+def groups(case: Case, scene: Scene, signal: str, onset: float, scrapes: float = 1.0) -> dict[str, Group]:
     """Workload name (`OWN` for the service itself) -> its growth between the time before `onset` and the effect."""
     own = own_processes(case, scene)
     members: dict[str, list[Process]] = defaultdict(list)
     for p in scene.box.processes:
         members[OWN if p.entity_id in own else workload(p)].append(p)
-    gauge = signal == "process_memory_bytes"
+    reach = _reach(scene, signal)
     out = {}
     for name, found in members.items():
-        grown = _grown(scene, found, signal, onset, gauge)
+        grown = _grown(scene, found, signal, onset, reach, scrapes)
         if grown is None:
             continue
         born = sum(
@@ -120,40 +121,49 @@ def groups(case: Case, scene: Scene, signal: str, onset: float) -> dict[str, Gro
 
 
 def _grown(
-    scene: Scene, members: Sequence[Process], signal: str, onset: float, gauge: bool
+    scene: Scene, members: Sequence[Process], signal: str, onset: float, reach: float, scrapes: float
 ) -> tuple[float, float] | None:
-    before: dict[int, float] = defaultdict(float)
-    during: dict[int, float] = defaultdict(float)
-    reach = _reach(scene, signal)
-    seen = False
+    """(growth, level now) of a group: its sum per scrape, highest (gauge) or median (rate) now less median before."""
+    gauge = signal == GAUGE
+    before: list[tuple[int, float]] = []
+    during: list[tuple[int, float]] = []
     for p in members:
         series = p.signals.get(signal)
         if series is None:
             continue
         for start, end, value in zip(series.starts_ns, series.ends_ns, series.values, strict=True):
+            at, begin = scene.seconds(end), scene.seconds(start)
             if value is None:
                 continue
-            seen = True
-            at, begin = scene.seconds(end), scene.seconds(start)
-            if at > scene.effect.start - reach and begin < scene.effect.end + (0 if gauge else reach):
-                during[end] += value
+            if at > scene.effect.start - reach * scrapes and begin < scene.effect.end + (0 if gauge else reach):
+                during.append((end, value))
             elif at < onset:
-                before[end] += value
-    if not seen:
+                before.append((end, value))
+    if not before and not during:
         return None
-    level = (max if gauge else median)(list(during.values())) if during else 0.0
-    usual = median(list(before.values())) if before else 0.0
-    return max(0.0, level - usual), level
+    now, past = _per_scrape(during, reach), _per_scrape(before, reach)
+    level = (max if gauge else median)(now) if now else 0.0
+    return max(0.0, level - (median(past) if past else 0.0)), level
+
+
+def _per_scrape(readings: Sequence[tuple[int, float]], reach: float) -> list[float]:
+    """Sums over the readings of one scrape: its processes are read one after the other, each with its own time."""
+    sums: list[float] = []
+    last: int | None = None
+    for end, value in sorted(readings):
+        if last is None or end - last > reach * NS / 2:
+            sums.append(0.0)
+        sums[-1] += value
+        last = end
+    return sums
 
 
 def _reach(scene: Scene, signal: str) -> float:
     """Half a process scrape, so that a short trace still meets one."""
-    for p in scene.box.processes:
-        series = p.signals.get(signal)
-        if series is not None and len(series.ends_ns) > 2:
-            gaps = [(b - a) / NS for a, b in zip(series.ends_ns, series.ends_ns[1:], strict=False)]
-            return median(gaps) / 2
-    return scene.interval
+    longest = max((p.signals[signal].ends_ns for p in scene.box.processes if signal in p.signals), key=len, default=())
+    if len(longest) < 3:
+        return scene.interval
+    return median([(b - a) / NS for a, b in zip(longest, longest[1:], strict=False)]) / 2
 
 
 def cpu_seconds(case: Case, scene: Scene, window: Window) -> float | None:

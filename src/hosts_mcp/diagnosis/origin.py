@@ -15,6 +15,7 @@ from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.text import clean, human_bytes, human_ratio, significant
 
 Show = Callable[[float], str]
+WIDER = 3.0
 CALM_BEFORE, GONE_AFTER = 0.2, 0.25
 FOLLOWS, FOLLOWS_NOT, RATE_BINS = 0.5, 0.1, 8
 SPOT = ("spot", "preempt", "live-migration", "maintenance")
@@ -67,7 +68,19 @@ def _by_process(case: Case, scene: Scene, resource: str, onset: float | None, t:
             return _memory_by_process(scene, found, t)
         case "disk":
             return _disk_by_process(case, scene, found, begin, t)
+    if sum(g.growth for g in found.values()) < t.own_little * _extra_cpus(scene, begin):
+        found = consumers.groups(case, scene, consumer, begin, scrapes=WIDER)  # who used it has ended since
+    if sum(g.growth for g in found.values()) < t.own_little * _extra_cpus(scene, begin):
+        return None
     return _shared_out(found, "CPU", lambda v: f"{significant(v)} CPUs", t)
+
+
+def _extra_cpus(scene: Scene, begin: float) -> float:
+    """CPUs in use beyond what was in use before."""
+    during = weighted(scene.during(), scene.effect, lambda iv: iv.busy) or 0.0
+    early = Window(scene.lead.start, begin)
+    before = scene.usual.get("busy") or weighted(scene.during(early), early, lambda iv: iv.busy) or 0.0
+    return max(0.0, during - before) * (scene.cpus or 1)
 
 
 def _largest(found: Mapping[str, Group]) -> Group | None:

@@ -93,7 +93,7 @@ def _with_waiting(p: Pressure, window: Sequence[Interval], scene: Scene, failed:
         return p
     value = max(values) if failed else weighted(window, scene.effect, judge) or 0.0
     busy = weighted(window, scene.effect, lambda iv: iv.disk_busy)
-    calm = (busy or 0.0) < t.disk_busy.lo
+    calm = (busy or 0.0) < t.storage_disk_busy
     if value > (p.value or 0.0):
         counted = weighted(window, scene.effect, lambda iv: iv.blocked)
         if calm:

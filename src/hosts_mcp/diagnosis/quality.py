@@ -12,6 +12,8 @@ from hosts_mcp.diagnosis.table import Table
 
 COUNTED = ("cpu", "steal", "disk", "network")
 """Resources whose counters bound what can have happened between two scrapes."""
+USUALLY = {"cpu": ("busy", "steal"), "disk": ("disk_busy",), "steal": ("steal",)}
+"""Readings whose usual value belongs to a resource's ceiling."""
 LEAST_RATIO = 1.05
 """Of a slow-down, so that its logarithm can be divided by."""
 
@@ -72,18 +74,21 @@ def local_pieces(scene: Scene) -> list[tuple[float, float, Loss]]:
 def _bound(resource: Resource, scene: Scene, symptom: Symptom, p: Pressure, link: float, t: Table) -> Bound | None:
     """At most `sum(min(o_i, m_i dt_i))` of the local seconds were busy, at least `sum(max(0, m_i dt_i - (dt_i - o_i)))`.
 
-    A mean alone exonerates nothing: 28 % of thirty seconds can be eight seconds of full saturation.
+    A mean alone exonerates nothing: 28 % of thirty seconds can be eight seconds of full saturation. What is usual here
+    is taken off, because the usual run had that too: only what is beyond it can explain what is beyond usual.
     """
     pieces = [(a, b) for a, b, _ in local_pieces(scene)]
     total = sum(b - a for a, b in pieces)
     if total <= 0:
         return None
     most = least = seen = hidden = 0.0
+    usual = sum(scene.usual.get(reading) or 0.0 for reading in USUALLY.get(resource.NAME, ()))
     for iv in scene.intervals:
         o = sum(iv.overlap(a, b) for a, b in pieces)
         m = resource.ceiling(iv)
         if o <= 0 or m is None:
             continue
+        m = max(0.0, m - usual)
         dt = iv.seconds
         seen += o
         most += min(o, m * dt)
@@ -93,7 +98,7 @@ def _bound(resource: Resource, scene: Scene, symptom: Symptom, p: Pressure, link
     if seen <= 0:
         return None
     most += max(0.0, total - seen)
-    explains = _explains(most, symptom)
+    explains = _explains(most, symptom, t)
     exonerated = explains < t.share_partly
     return Bound(
         most_seconds=most,
@@ -101,16 +106,17 @@ def _bound(resource: Resource, scene: Scene, symptom: Symptom, p: Pressure, link
         of_seconds=total,
         exonerated=exonerated,
         undetermined=not exonerated
-        and _explains(hidden, symptom) >= t.share_partly
+        and _explains(hidden, symptom, t) >= t.share_partly
         and max(p.value or 0.0, link) < t.link_undetermined,
     )
 
 
-def _explains(most: float, symptom: Symptom) -> float:
+def _explains(most: float, symptom: Symptom, t: Table) -> float:
     d = symptom.duration_seconds
     if most >= d:
         return 1.0
-    return math.log(d / (d - most)) / math.log(max(symptom.ratio, LEAST_RATIO))
+    ratio = max(symptom.ratio, t.slow_ratio) if symptom.kind == "unknown" else symptom.ratio
+    return math.log(d / (d - most)) / math.log(max(ratio, LEAST_RATIO))
 
 
 def _blind(

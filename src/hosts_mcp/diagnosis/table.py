@@ -114,6 +114,8 @@ class Table:
     disk_await_usual: float = 0.4
     """Weight of a latency that is high but usual here."""
     disk_least_ops: float = 5.0
+    storage_disk_busy: float = 0.30
+    """Tasks wait while the local disk is less busy than this: the storage behind it."""
     blocked: Ramp = Ramp(3.0, 12.0)
     blocked_weight: float = 0.8
     waiting_load: float = 2.0
