@@ -90,3 +90,13 @@ class SignalSeries:
     source: str = "hostmetrics"
     quality: frozenset[str] = field(default_factory=frozenset)
     """Marks such as 'estimated_total', 'several_writers', 'averaged_load', 'old_memory_formula'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """`signals_5m` of one host: five-minute means and maxima of derived signals. All columns have equal length."""
+
+    starts_ns: Sequence[int]
+    mean: Mapping[str, Sequence[float | None]]
+    maximum: Mapping[str, Sequence[float | None]]
+    worst_disk: Sequence[str | None]

@@ -132,7 +132,7 @@ class Name:
 
 
 def _names(rows: Mapping[str, str]) -> dict[str, Name]:
-    """"name name" -> "measure", "measure:label" or "measure:label*scale"."""
+    """ "name name" -> "measure", "measure:label" or "measure:label*scale"."""
     table: dict[str, Name] = {}
     for names, text in rows.items():
         text, _, scale = text.partition("*")

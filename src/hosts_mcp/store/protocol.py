@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from hosts_mcp.otlp.batch import Event, Link, PointGroup, Resource, SpanRecord, Value
-from hosts_mcp.signals.model import RawSeries, Samples
+from hosts_mcp.signals.model import RawSeries, Rollup, Samples
 
 
 class StoreBusy(Exception):
@@ -98,16 +98,6 @@ class Stored:
     points: int
     series: int
     processes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rollup:
-    """`signals_5m` of one host: five-minute means and maxima of derived signals. All columns have equal length."""
-
-    starts_ns: Sequence[int]
-    mean: Mapping[str, Sequence[float | None]]
-    maximum: Mapping[str, Sequence[float | None]]
-    worst_disk: Sequence[str | None]
 
 
 @dataclass(frozen=True, slots=True)

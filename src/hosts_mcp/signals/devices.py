@@ -1,0 +1,168 @@
+"""Signals of single devices from full-fidelity points: disks, mounts, interfaces and CPUs, by `subject`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from hosts_mcp.signals import counting
+from hosts_mcp.signals.meaning import NAMES, meaning
+from hosts_mcp.signals.model import BoxFacts, RawSeries, SignalSeries
+from hosts_mcp.signals.rates import increases
+
+_RATES: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("disk.io", "read"): ("disk_read_bytes_per_second", "By/s"),
+    ("disk.io", "write"): ("disk_write_bytes_per_second", "By/s"),
+    ("disk.operations", "read"): ("disk_read_ops_per_second", "1/s"),
+    ("disk.operations", "write"): ("disk_write_ops_per_second", "1/s"),
+    ("disk.io_time", ""): ("disk_busy_ratio", "1"),
+    ("disk.weighted_io_time", ""): ("disk_queue", "{operation}"),
+    ("network.io", "receive"): ("network_receive_bytes_per_second", "By/s"),
+    ("network.io", "transmit"): ("network_transmit_bytes_per_second", "By/s"),
+    ("network.packets", "receive"): ("network_receive_packets_per_second", "1/s"),
+    ("network.packets", "transmit"): ("network_transmit_packets_per_second", "1/s"),
+    ("network.errors", "receive"): ("network_receive_errors_per_second", "1/s"),
+    ("network.errors", "transmit"): ("network_transmit_errors_per_second", "1/s"),
+    ("network.dropped", "receive"): ("network_receive_drops_per_second", "1/s"),
+    ("network.dropped", "transmit"): ("network_transmit_drops_per_second", "1/s"),
+}
+"""(measure, label) -> the per-second signal and its unit."""
+_USED = ((("filesystem.usage"), "filesystem_used_ratio"), (("filesystem.inodes"), "inodes_used_ratio"))
+_NOT_BUSY = frozenset({"idle", "iowait", "steal"})
+
+DEVICE_MEASURES = frozenset(
+    {"disk.io", "disk.operations", "disk.operation_time", "disk.io_time", "disk.weighted_io_time", "network.io",
+     "network.packets", "network.errors", "network.dropped", "filesystem.usage", "filesystem.inodes", "cpu.time"}
+)  # fmt: skip
+DEVICE_METRICS: tuple[str, ...] = tuple(sorted(n for n, found in NAMES.items() if found.measure in DEVICE_MEASURES))
+"""Metric names, of any producer, that say something about a single device."""
+
+_Parts = dict[tuple[str, str], RawSeries]
+
+
+def derive_devices(raw: Sequence[RawSeries], facts: BoxFacts) -> list[SignalSeries]:  # noqa: ARG001 - one shape for all
+    """One series per signal and device that counts; a device is told apart by its name, a mount by its mount point."""
+    parts: dict[str, dict[str, _Parts]] = defaultdict(lambda: defaultdict(dict))
+    scales: dict[tuple[str, str], float] = {}
+    for series in raw:
+        found = meaning(series.slot)
+        if found is None or found.subject is None or found.measure not in DEVICE_MEASURES:
+            continue
+        family = found.measure.partition(".")[0]
+        if family == "filesystem" and not counting.mount_counts(series.slot):
+            continue
+        key = (found.measure, found.label)
+        scales[key] = found.scale
+        parts[family][found.subject].setdefault(key, series)
+    disks, links = counting.disks(parts["disk"].keys()), counting.interfaces(parts["network"].keys())
+    made: list[SignalSeries] = []
+    for name in sorted(disks):
+        made += _rated(name, parts["disk"][name], scales) + _waits(name, parts["disk"][name], scales)
+    for name in sorted(links):
+        made += _rated(name, parts["network"][name], scales)
+    for name, mount in sorted(parts["filesystem"].items()):
+        made += _used(name, mount)
+    for name, cpu in sorted(parts["cpu"].items(), key=lambda item: (len(item[0]), item[0])):
+        made += _busy(name, cpu)
+    return made
+
+
+def worst_disk(devices: Sequence[SignalSeries], start_ns: int, end_ns: int) -> str | None:
+    """The disk that was busiest, then longest queued, over the window; None where no disk was measured."""
+    score: dict[str, float] = defaultdict(float)
+    for series in devices:
+        if series.subject is None or series.name not in ("disk_busy_ratio", "disk_queue"):
+            continue
+        values = [
+            v
+            for v, end in zip(series.values, series.ends_ns, strict=True)
+            if v is not None and start_ns < end <= end_ns
+        ]
+        if values:
+            mean = sum(values) / len(values)
+            score[series.subject] += mean if series.name == "disk_busy_ratio" else min(1.0, mean / 10)
+    return max(sorted(score), key=lambda name: score[name], default=None)
+
+
+def _rated(subject: str, parts: _Parts, scales: Mapping[tuple[str, str], float]) -> list[SignalSeries]:
+    made = []
+    for key, (name, unit) in _RATES.items():
+        if (series := parts.get(key)) is not None:
+            starts, ends, values = increases(series)
+            scaled = [None if v is None else v * scales[key] for v in values]
+            if name == "disk_busy_ratio":
+                scaled = [None if v is None else min(1.0, v) for v in scaled]
+            made.append(SignalSeries(name, unit, starts, ends, scaled, subject, series.source))
+    return made
+
+
+def _waits(subject: str, parts: _Parts, scales: Mapping[tuple[str, str], float]) -> list[SignalSeries]:
+    """Seconds per operation: unknown where there was none."""
+    made = []
+    for way in ("read", "write"):
+        time, count = parts.get(("disk.operation_time", way)), parts.get(("disk.operations", way))
+        if time is None or count is None:
+            continue
+        starts, ends, seconds = increases(time)
+        _, counted, operations = increases(count)
+        by_end = dict(zip(counted, operations, strict=True))
+        scale = scales["disk.operation_time", way]
+        values = [
+            scale * s / n if s is not None and (n := by_end.get(end)) else None
+            for s, end in zip(seconds, ends, strict=True)
+        ]
+        made.append(SignalSeries(f"disk_{way}_await_seconds", "s", starts, ends, values, subject, time.source))
+    return made
+
+
+def _used(mount: str, parts: _Parts) -> list[SignalSeries]:
+    """used / (used + free), as `df` counts, and for space the bytes themselves."""
+    made = []
+    for measure, name in _USED:
+        used, free = parts.get((measure, "used")), parts.get((measure, "avail")) or parts.get((measure, "free"))
+        size = parts.get((measure, "size"))
+        anchor = used or size
+        if anchor is None or (free is None and (used is None or size is None)):
+            continue
+        at = {id(s): dict(zip(s.times_ns, s.values, strict=True)) for s in (used, free, size) if s is not None}
+
+        def value(series: RawSeries | None, time_ns: int, at: dict[int, dict[int, float]] = at) -> float | None:
+            return None if series is None else at[id(series)].get(time_ns)
+
+        shares: list[float | None] = []
+        for time_ns in anchor.times_ns:
+            part, rest, whole = value(used, time_ns), value(free, time_ns), value(size, time_ns)
+            if part is None and whole is not None and rest is not None:
+                part = whole - rest
+            whole = part + rest if part is not None and rest is not None else whole
+            shares.append(part / whole if part is not None and whole else None)
+        starts = [*anchor.times_ns[:1], *anchor.times_ns[:-1]]
+        made.append(SignalSeries(name, "1", starts, anchor.times_ns, shares, mount, anchor.source))
+        if measure == "filesystem.usage":
+            for label, series in (("used", used), ("free", free)):
+                if series is not None:
+                    name_ = f"filesystem_{label}_bytes"
+                    begin = [*series.times_ns[:1], *series.times_ns[:-1]]
+                    made.append(SignalSeries(name_, "By", begin, series.times_ns, series.values, mount, series.source))
+    return made
+
+
+def _busy(cpu: str, parts: _Parts) -> list[SignalSeries]:
+    """How busy one CPU was: 1 - (idle + iowait + steal) of all its states."""
+    total: dict[int, float] = defaultdict(float)
+    busy: dict[int, float] = defaultdict(float)
+    begins: dict[int, int] = {}
+    unknown: set[int] = set()
+    source = "hostmetrics"
+    for (_, state), series in parts.items():
+        source = series.source
+        for start, end, rate in zip(*increases(series, clamps=True), strict=True):
+            begins[end] = start
+            if rate is None:
+                unknown.add(end)
+                continue
+            total[end] += rate
+            busy[end] += 0.0 if state in _NOT_BUSY else rate
+    ends = sorted(begins)
+    values = [None if end in unknown or not total[end] else min(1.0, busy[end] / total[end]) for end in ends]
+    return [SignalSeries("cpu_busy_ratio", "1", [begins[e] for e in ends], ends, values, cpu, source)] if ends else []

@@ -1,0 +1,201 @@
+"""From points to the wide row: one compiled plan per layout, and the general case for a tick in several pieces."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from operator import itemgetter
+
+from hosts_mcp.otlp.batch import Slot
+from hosts_mcp.signals import counting
+from hosts_mcp.signals.columns import COLUMN_OF, Column
+from hosts_mcp.signals.meaning import Meaning, meaning
+from hosts_mcp.signals.model import SampleRow
+
+_Step = tuple[str, Callable[[Sequence[float]], float | None]]
+_Read = tuple[Slot, int, Meaning]
+
+
+@dataclass(frozen=True, slots=True)
+class RowPlan:
+    """How the points of one layout become columns; `values` stand in the order of the layout's slots."""
+
+    groups: tuple[str, ...]
+    sets: Mapping[str, int]
+    steps: tuple[_Step, ...]
+
+    def reduce(self, values: Sequence[float]) -> dict[str, float]:
+        found = {}
+        for column, step in self.steps:
+            value = step(values)
+            if value is not None:
+                found[column] = value
+        return found
+
+
+def plan(slots: Sequence[Slot], source: str) -> RowPlan:  # noqa: ARG001 - one plan per layout and source
+    """Compile; worth caching by layout. A slot without a column takes no part."""
+    read = _counted(_distinct(slots))
+    by_column: dict[Column, list[_Read]] = defaultdict(list)
+    for item in read:
+        column = COLUMN_OF.get((item[2].measure, item[2].label))
+        if column is not None:
+            by_column[column].append(item)
+    steps: list[_Step] = []
+    groups: dict[str, None] = {}
+    summed: dict[str, list[str]] = defaultdict(list)
+    for column, items in by_column.items():
+        steps.append((column.name, _step(column, items)))
+        groups[column.group] = None
+        if column.kind == "counter":
+            summed[column.group] += (f"{m.measure}:{m.label}:{m.subject}" for _, _, m in items)
+    if special := _filesystem(read):
+        steps = [step for step in steps if step[0] not in dict(special)] + special
+        groups["filesystem"] = None
+    if count := len({m.subject for _, _, m in read if m.measure.startswith("disk.")}):
+        steps.append(("disk_count", lambda _: float(count)))
+    return RowPlan(tuple(groups), {group: _fingerprint(summed.get(group, ())) for group in groups}, tuple(steps))
+
+
+def row(points: Iterable[tuple[Slot, int, int, float]], source: str, tick: int) -> SampleRow:
+    """(slot, time, start, value) of one tick, in any order -> its row; the newest point of each slot wins."""
+    newest: dict[Slot, tuple[int, float, int]] = {}
+    for slot, time_ns, start_ns, value in points:
+        reading = (time_ns, value, start_ns)
+        if slot not in newest or reading > newest[slot]:
+            newest[slot] = reading
+    slots = tuple(sorted(newest, key=_order))
+    found = plan(slots, source)
+    times: dict[str, int] = {}
+    starts: dict[str, int] = {}
+    for slot in slots:
+        group = _group_of(slot)
+        if group in found.groups:
+            time_ns, _, start_ns = newest[slot]
+            if (time_ns, start_ns) > (times.get(group, -1), starts.get(group, -1)):
+                times[group], starts[group] = time_ns, start_ns
+    return SampleRow(source, tick, found.reduce([newest[s][1] for s in slots]), times, starts, found.sets)
+
+
+def _group_of(slot: Slot) -> str:
+    found = meaning(slot)
+    if found is None:
+        return ""
+    column = COLUMN_OF.get((found.measure, found.label))
+    return column.group if column is not None else "filesystem" if found.measure.startswith("filesystem") else ""
+
+
+def _order(slot: Slot) -> tuple[str, str, str]:
+    return slot.metric, slot.kind, repr(slot.attributes)
+
+
+def _distinct(slots: Sequence[Slot]) -> list[_Read]:
+    """A sender in migration may send one measure under two names: only one name per meaning counts."""
+    meanings: dict[tuple[str, str, str | None], list[_Read]] = defaultdict(list)
+    for position, slot in enumerate(slots):
+        found = meaning(slot)
+        if found is not None and slot.kind not in ("delta", "updown_delta"):
+            meanings[found.measure, found.label, found.subject].append((slot, position, found))
+    kept: list[_Read] = []
+    for (_, _, subject), items in meanings.items():
+        first = min(items, key=lambda item: _order(item[0]))
+        # Connection families, swap devices and task states are several slots of one name and meaning: all count.
+        kept += [i for i in items if i[0].metric == first[0].metric] if subject is None else [first]
+    return kept
+
+
+def _counted(read: Sequence[_Read]) -> list[_Read]:
+    """Without the devices that do not count, and without parts where a total is sent beside them."""
+    names: dict[str, set[str]] = defaultdict(set)
+    totals: set[tuple[str, str]] = set()
+    for _, _, found in read:
+        family = found.measure.partition(".")[0]
+        if found.subject is not None:
+            names[family].add(found.subject)
+        if found.total:
+            totals.add((found.measure, found.label))
+    disks, links = counting.disks(names["disk"]), counting.interfaces(names["network"])
+    kept = []
+    for slot, position, found in read:
+        family = found.measure.partition(".")[0]
+        if family == "disk" and found.subject is not None and found.subject not in disks:
+            continue
+        if family == "network" and found.subject is not None and found.subject not in links:
+            continue
+        if family == "filesystem" and not counting.mount_counts(slot):
+            continue
+        if family == "cpu" and not found.total and (found.measure, found.label) in totals:
+            continue
+        kept.append((slot, position, found))
+    return kept
+
+
+def _step(column: Column, items: Sequence[_Read]) -> Callable[[Sequence[float]], float | None]:
+    positions = tuple(position for _, position, _ in items)
+    scales = tuple(found.scale for _, _, found in items)
+    if any(scale != 1.0 for scale in scales):
+        pairs = tuple(zip(positions, scales, strict=True))
+        combine = _COMBINE[column.reducer]
+        return lambda values: combine([values[p] * s for p, s in pairs])
+    if len(positions) == 1:
+        return itemgetter(positions[0])
+    pick, combine = itemgetter(*positions), _COMBINE[column.reducer]
+    return lambda values: combine(pick(values))
+
+
+_COMBINE: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "sum": sum,
+    "mean": lambda values: sum(values) / len(values),
+    "max": max,
+    "min": min,
+    "last": max,
+}
+
+
+def _filesystem(read: Sequence[_Read]) -> list[_Step]:
+    """The fullest mount, as `df` counts it: used / (used + free), reserved blocks left out."""
+    mounts: dict[str, dict[str, dict[str, int]]] = {"filesystem.usage": {}, "filesystem.inodes": {}}
+    for slot, position, found in read:
+        if found.measure in mounts:
+            device = slot.get("system.device", "device") or ""
+            parts = mounts[found.measure].setdefault(f"{found.subject}\0{device}", {})
+            parts[found.label] = position
+    steps: list[_Step] = []
+    for measure, column in (("filesystem.usage", "filesystem_used_ratio"), ("filesystem.inodes", "inodes_used_ratio")):
+        shares = [share for mount in mounts[measure].values() if (share := _share_of(mount)) is not None]
+        if shares:
+            steps.append((column, _fullest(shares)))
+    return steps
+
+
+def _share_of(parts: Mapping[str, int]) -> Callable[[Sequence[float]], float | None] | None:
+    """used/(used+free) from whichever parts a producer sends: used and free, or size with free or avail."""
+    used, free, size = parts.get("used"), parts.get("avail", parts.get("free")), parts.get("size")
+    if used is not None and free is not None:
+        return lambda v: _share(v[used], v[used] + v[free])
+    if size is not None and used is not None:
+        return lambda v: _share(v[used], v[size])
+    if size is not None and free is not None:
+        return lambda v: _share(v[size] - v[free], v[size])
+    return None
+
+
+def _fullest(
+    shares: Sequence[Callable[[Sequence[float]], float | None]],
+) -> Callable[[Sequence[float]], float | None]:
+    def step(values: Sequence[float]) -> float | None:
+        known = [share for one in shares if (share := one(values)) is not None]
+        return max(known) if known else None
+
+    return step
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
+
+
+def _fingerprint(parts: Iterable[str]) -> int:
+    text = "\n".join(sorted(parts))
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1 if text else 0
