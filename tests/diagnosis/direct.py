@@ -60,7 +60,10 @@ def signals(found: Sequence[Scrape], machine: Machine):
                 out[name] = s
             return s
 
-    cpu = {s: r.rate("system.cpu.time", state=s) for s in ("user", "system", "nice", "interrupt", "softirq", "idle", "wait", "steal")}
+    cpu = {
+        s: r.rate("system.cpu.time", state=s)
+        for s in ("user", "system", "nice", "interrupt", "softirq", "idle", "wait", "steal")
+    }
 
     def share(names):
         vals = []

@@ -21,18 +21,29 @@ from hosts_mcp.diagnosis.table import Table
 def remove(case: Case, scene: Scene, symptom: Symptom, reading: Reading, t: Table) -> Effect:
     """Seconds that this host's pressures took from the trace, in all and by resource."""
     on_cpu = _on_cpu(case, scene, t)
-    removed, by_resource = 0.0, defaultdict[str, float](float)
+    by_span: dict[bytes, float] = {}
+    by_resource: dict[str, float] = defaultdict(float)
     for loss in scene.losses:
         own = _remote(loss, reading.pressures, t) if loss.remote else _local(loss, scene, symptom, reading, on_cpu, t)
-        removed += max(own.values(), default=0.0)
+        by_span[loss.span.span_id] = max(own.values(), default=0.0)
         for resource, seconds in own.items():
             by_resource[resource] += seconds
+    removed = sum(by_span.values())
     slept = reading.pressures["suspend"].peak or 0.0
     if slept:
         by_resource["suspend"] += min(slept, symptom.duration_seconds)
         removed = max(removed, by_resource["suspend"])
     more = more_work(case, scene, symptom, t)
-    return Effect(removed, dict(by_resource), more)
+    return Effect(removed, dict(by_resource), by_span, more)
+
+
+def together(effects: Sequence[Effect]) -> float:
+    """Seconds that several hosts explain: a call's own time counts once, by the host that explains more of it."""
+    most: dict[bytes, float] = {}
+    for e in effects:
+        for span, seconds in e.by_span.items():
+            most[span] = max(most.get(span, 0.0), seconds)
+    return max([sum(most.values()), *(e.removed_seconds for e in effects)], default=0.0)
 
 
 def share(removed: float, symptom: Symptom, t: Table) -> tuple[float, float]:

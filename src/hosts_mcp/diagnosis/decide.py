@@ -28,7 +28,7 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
     if not found:
         return Ruling("cannot_tell", 0.85, None, why="no_metrics"), None
     main = max(found, key=lambda f: (_removed(f), f.link * f.scene.share, f.scene.share))
-    removed = sum(_removed(f) for f in found)
+    removed = counterfactual.together([f.effect for f in found if f.effect is not None])
     share, calm = counterfactual.share(removed, symptom, t)
     more = max((f.effect.more_work for f in found if f.effect and f.effect.more_work), default=None)
     share = adjusted(share, main.experiments, more, symptom, t)
@@ -42,7 +42,7 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
     blinded = unseen_share > 0 and share < t.share_yes
     if all(f.quality.intervals == 0 for f in found):
         return Ruling("cannot_tell", 0.8, None, why="no_intervals"), main
-    if share < t.share_yes and (undetermined or (quality < t.quality_least and share < t.share_partly)):
+    if share < t.share_partly and (undetermined or quality < t.quality_least):
         why = "undetermined" if undetermined else "quality"
         return _with_quality(Ruling("cannot_tell", 0.6 if undetermined else 0.7, None, why=why), 1.0), main
     if blinded and share < t.share_partly:

@@ -51,7 +51,7 @@ def assess(case: Case, t: Table = TABLE) -> Diagnosis:
     found = symptom.find(case, t)
     losses = excess.losses(case, found.root, _end(case, found), t)
     parts = excess.shares(losses)
-    scenes = [s for s in (_scene(case, found, losses, host, parts, t) for host in _hosts(case, found, parts, t)) if s]
+    scenes = [s for s in (_scene(case, found, losses, host, parts, t) for host in _hosts(case, found, losses, t)) if s]
     readings = {s.box.id: pressure.read(s, found, t) for s in scenes}
     judged = [_judge(case, s, found, readings[s.box.id], t) for s in scenes]
     ruling, main = _rule(case, found, judged, parts, t)
@@ -63,8 +63,8 @@ def windows_wanted(case: Case, t: Table = TABLE) -> dict[int, tuple[int, int]]:
     found = symptom.find(case, t)
     losses = excess.losses(case, found.root, _end(case, found), t)
     out = {}
-    for host in _hosts(case, found, excess.shares(losses), t):
-        here = tuple(x for x in losses if x.span.host_id == host)
+    for host in _hosts(case, found, losses, t):
+        here = tuple(x for x in losses if _touches(x, host))
         box = case.boxes.get(host)
         begin = windows.origin_of(here, found)
         iv = (box.interval_ns if box else None) or 60 * NS
@@ -79,15 +79,24 @@ def _end(case: Case, found: Symptom) -> int:
     return found.root.end_ns or max(s.end_ns or s.start_ns for s in case.spans)
 
 
-def _hosts(case: Case, found: Symptom, parts: Mapping[int | None, float], t: Table) -> list[int]:
-    """Hosts to judge, the one with the largest part first."""
+def _hosts(case: Case, found: Symptom, losses: Sequence[Loss], t: Table) -> list[int]:
+    """Hosts to judge, the one with the largest part first. A call's own time may be either side's: both are looked at."""
     here = found.span.host_id
     if found.failed and found.kind not in ALL_HOSTS:
         return [here] if here is not None else []
+    parts = excess.shares(losses)
+    for loss in losses:
+        if loss.handed_over and loss.span.host_id is not None:
+            part = loss.excess_seconds / max(sum(x.excess_seconds for x in losses if not x.remote), 1e-9)
+            parts[loss.span.host_id] = parts.get(loss.span.host_id, 0.0) + part
     listed = [h for h, share in sorted(parts.items(), key=lambda x: -x[1]) if h is not None and share >= t.host_share]
     if found.failed and here is not None and here not in listed:
         listed.insert(0, here)
     return listed
+
+
+def _touches(x: Loss, host: int) -> bool:
+    return x.place == host or (x.handed_over and x.span.host_id == host)
 
 
 def _scene(
@@ -96,7 +105,7 @@ def _scene(
     box = case.boxes.get(host)
     if box is None or not (box.signals or box.workload):
         return None
-    here = tuple(x for x in losses if x.span.host_id == host)
+    here = tuple(x for x in losses if _touches(x, host))
     begin = windows.origin_of(here, found)
     interval = intervals.interval_seconds(box)
     look = windows.effect(here, found, begin, interval, t)
@@ -260,7 +269,7 @@ def _words(ruling: Ruling, main: Findings | None):  # type: ignore[no-untyped-de
 def _span(found: Symptom, losses: Sequence[Loss], main: Findings | None) -> str | None:
     if found.kind != "slow":
         return found.span.name
-    here = [x for x in losses if main is None or x.span.host_id == main.scene.box.id] or list(losses)
+    here = [x for x in losses if main is None or _touches(x, main.scene.box.id)] or list(losses)
     return max(here, key=lambda x: x.excess_seconds).span.name if here else None
 
 

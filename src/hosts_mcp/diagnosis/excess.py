@@ -84,6 +84,7 @@ def losses(case: Case, root: Span, end_ns: int, t: Table) -> list[Loss]:
         if not segments:
             continue
         own = sum(b - a for a, b in segments) / NS
+        callee = _callee(span, children.get(span.span_id, ()))
         usual = usual_self_seconds(case.histories.get((span.service, span.name), ()), t)
         if usual is not None:
             excess = own - usual
@@ -100,9 +101,18 @@ def losses(case: Case, root: Span, end_ns: int, t: Table) -> list[Loss]:
                 excess_seconds=max(0.0, excess),
                 remote=is_remote(case, span, children.get(span.span_id, ())),
                 database=bool(span.db_system),
+                place=callee.host_id if callee is not None and callee.host_id is not None else span.host_id,
+                handed_over=callee is not None,
             )
         )
     return out
+
+
+def _callee(span: Span, children: Sequence[Span]) -> Span | None:
+    """The other side of a call, when it sent a span."""
+    if span.kind not in (CLIENT, PRODUCER):
+        return None
+    return next((c for c in children if c.kind in (SERVER, CONSUMER)), None)
 
 
 def usual_self_seconds(history: Sequence[Run], t: Table) -> float | None:
@@ -135,7 +145,7 @@ def shares(found: Sequence[Loss]) -> dict[int | None, float]:
         total: dict[int | None, float] = defaultdict(float)
         for loss in found:
             if not loss.remote:
-                total[loss.span.host_id] += getattr(loss, weight)
+                total[loss.place] += getattr(loss, weight)
         whole = sum(total.values())
         if whole > 0:
             return {host: part / whole for host, part in total.items()}

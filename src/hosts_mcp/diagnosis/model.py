@@ -167,6 +167,10 @@ class Loss:
     excess_seconds: float
     remote: bool
     database: bool
+    place: int | None = None
+    """Where it was lost: the span's host; of a call whose other side sent a span, the callee's."""
+    handed_over: bool = False
+    """A call's own time: the callee took long to begin or the answer to be read. Either host may explain it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +328,7 @@ class Effect:
 
     removed_seconds: float
     by_resource: Mapping[str, float]
+    by_span: Mapping[bytes, float] = field(default_factory=dict)
     more_work: float | None = None
     """CPU seconds now over usual, where known."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hosts_mcp.diagnosis.errors import paths_in
-from hosts_mcp.diagnosis.model import Interval, Pressure, Scene, Symptom, Window
+from hosts_mcp.diagnosis.model import NS, Interval, Pressure, Scene, Symptom, Window
 from hosts_mcp.diagnosis.resources import RESOURCES, Resource, disk, memory
 from hosts_mcp.diagnosis.stats import clip, theil_sen
 from hosts_mcp.diagnosis.table import Table
@@ -219,6 +219,9 @@ def _container(scene: Scene, t: Table) -> tuple[Pressure, Pressure]:
     if throttled is not None:
         return c_mem, Pressure("c_cpu", t.throttled(throttled), "container_throttled_ratio", throttled)
     used = _average(signals.get("container_cpu_ratio"), scene)
+    following = _following(signals.get("container_cpu_ratio"), scene, t)
+    if used is not None and following is not None:
+        used = max(used, following)
     return c_mem, Pressure("c_cpu", None if used is None else t.container_cpu(used), "container_cpu_ratio", used)
 
 
@@ -235,6 +238,17 @@ def _inside(series: SignalSeries | None, scene: Scene, w: Window) -> list[tuple[
 
 def _extreme(series: SignalSeries | None, scene: Scene, w: Window) -> float | None:
     return max((v for v, _ in _inside(series, scene, w)), default=None)
+
+
+def _following(series: SignalSeries | None, scene: Scene, t: Table) -> float | None:
+    """The next reading, when it begins right after: a mean over a minute cannot show what began in its last seconds."""
+    if series is None:
+        return None
+    for start, end, value in zip(series.starts_ns, series.ends_ns, series.values, strict=True):
+        begin = scene.seconds(start)
+        if begin >= scene.effect.end:
+            return value if begin - scene.effect.end <= t.onset_share * (end - start) / NS else None
+    return None
 
 
 def _average(series: SignalSeries | None, scene: Scene) -> float | None:

@@ -36,6 +36,13 @@ def mad(values: Sequence[float]) -> float:
     return median([abs(v - middle) for v in values])
 
 
+def spread_below(values: Sequence[float]) -> float:
+    """Median distance of the lower half from the median: a MAD that slow runs in the past do not widen."""
+    middle = median(values)
+    below = [middle - v for v in values if v <= middle]
+    return median(below)
+
+
 def robust_z(value: float, middle: float, spread: float, floor: float) -> float:
     """0.6745 (x - median) / max(MAD, floor): standard deviations if the past were normal."""
     return 0.6745 * (value - middle) / max(spread, floor)

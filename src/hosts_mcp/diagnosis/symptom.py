@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from hosts_mcp.diagnosis.errors import EXIT_ATTRIBUTES, KILLED_EXIT, classify
-from hosts_mcp.diagnosis.excess import CLIENT, CONSUMER, PRODUCER, SERVER, is_remote, tree
+from hosts_mcp.diagnosis.excess import CLIENT, CONSUMER, PRODUCER, SERVER, is_remote, losses, tree
 from hosts_mcp.diagnosis.model import NS, Box, Case, Symptom, SymptomClass
-from hosts_mcp.diagnosis.stats import mad, median, robust_z
+from hosts_mcp.diagnosis.stats import median, robust_z, spread_below
 from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.store.protocol import Run, Span
 
@@ -16,6 +17,15 @@ ERROR = 2
 INNER = (0, 1, CLIENT, PRODUCER)
 """Kinds whose parent is always of the same service and exporter (unspecified and INTERNAL, CLIENT, PRODUCER)."""
 PROCESS_SEEN_INTERVALS = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a trace was that neither failed nor died."""
+
+    kind: SymptomClass
+    usual_seconds: float | None
+    text: str
 
 
 def find(case: Case, t: Table) -> Symptom:
@@ -33,11 +43,21 @@ def find(case: Case, t: Table) -> Symptom:
     failing = _failing(root, children)
     if failing is not None:
         return _error(case, root, failing, children, seconds, usual, len(history))
-    ratio = seconds / usual if usual else 1.0
-    kind, text = _pace(seconds, history, t)
+    pace = _pace(case, root, end, history, t)
+    ratio = seconds / pace.usual_seconds if pace.usual_seconds else 1.0
     handled = sum(s.status == ERROR for s in case.spans)
     return Symptom(
-        kind, end, root, root, root.start_ns, seconds, usual, ratio, len(history), handled_errors=handled, text=text
+        pace.kind,
+        end,
+        root,
+        root,
+        root.start_ns,
+        seconds,
+        pace.usual_seconds,
+        ratio,
+        len(history),
+        handled_errors=handled,
+        text=pace.text,
     )
 
 
@@ -179,12 +199,34 @@ def _remote_below(case: Case, span: Span, children: Mapping[bytes, Sequence[Span
     return None
 
 
-def _pace(seconds: float, history: Sequence[float], t: Table) -> tuple[SymptomClass, str]:
+def _pace(case: Case, root: Span, end: int, history: Sequence[float], t: Table) -> Pace:
+    """Slow against the operation's own past; where that past is too mixed to compare with, against its parts' past."""
+    seconds = (end - root.start_ns) / NS
     if len(history) < t.history_least:
-        return "unknown", f"only {len(history)} earlier runs to compare with"
+        usual = median(history) if history else None
+        return Pace("unknown", usual, f"only {len(history)} earlier runs to compare with")
     logs = [math.log(x) for x in history]
-    z = robust_z(math.log(max(seconds, 1e-9)), median(logs), mad(logs), t.history_floor)
-    ratio = seconds / median(history)
-    if ratio >= t.slow_ratio and z >= t.slow_z:
-        return "slow", f"{ratio:.1f} times its usual {median(history):.3g} s"
-    return "none", f"{ratio:.1f} times its usual {median(history):.3g} s, inside its usual spread"
+    spread = spread_below(logs)
+    z = robust_z(math.log(max(seconds, 1e-9)), median(logs), spread, t.history_floor)
+    usual = median(history)
+    if seconds >= t.slow_ratio * usual and z >= t.slow_z:
+        return Pace("slow", usual, f"{seconds / usual:.1f} times its usual {usual:.3g} s")
+    if spread > t.history_mixed and (lost := _anomalous(case, root, end, t)) > 0:
+        parts = max(seconds - lost, 1e-9)
+        if seconds >= t.slow_ratio * parts:
+            return Pace("slow", parts, f"its parts usually take {parts:.3g} s together")
+    return Pace("none", usual, f"{seconds / usual:.1f} times its usual {usual:.3g} s, inside its usual spread")
+
+
+def _anomalous(case: Case, root: Span, end: int, t: Table) -> float:
+    """Seconds beyond usual of those spans whose own time is unusual for their name."""
+    total = 0.0
+    for loss in losses(case, root, end, t):
+        history = case.histories.get((loss.span.service, loss.span.name), ())
+        logs = [math.log(max(r.self_ns, 1000) / NS) for r in history if r.outcome == "ok"]
+        if len(logs) < t.history_least or not loss.usual_seconds:
+            continue
+        z = robust_z(math.log(max(loss.self_seconds, 1e-6)), median(logs), spread_below(logs), t.history_floor)
+        if z >= t.slow_part_z and loss.self_seconds >= t.slow_ratio * loss.usual_seconds:
+            total += loss.excess_seconds
+    return total
