@@ -58,7 +58,7 @@ def test_friendly_words_choose_a_family(filling, box, word, signal):
 
 def test_connections_are_a_family_too(filling, box):
     found = answer(filling.store, "db-1", metrics="connections", now_ns=NOW)
-    assert [m.last for m in found.metrics] == [42]
+    assert {m.signal: m.last for m in found.metrics} == {"tcp_connections": 42, "tcp_established": 42}
 
 
 def test_a_signal_and_a_raw_metric_are_chosen_by_their_own_names(filling, box):

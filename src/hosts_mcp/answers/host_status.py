@@ -204,8 +204,8 @@ def answer(
             cluster=clean(box.cluster, 64) if box.cluster else None,
             sources=[clean(s, 32) for s in box.sources[:8]] or None,
             interval_seconds=shortened(box.interval_ns / NS) if box.interval_ns else None,
-            cpu_cores=box.cpu_count,
-            memory_bytes=box.memory_bytes,
+            cpu_cores=box.cpu_count or _whole(now, "cpu_count"),
+            memory_bytes=box.memory_bytes or _whole(now, "memory_total_bytes"),
             boot=when(box.boot_ns),
             uptime_seconds=shortened(uptime, 6),
             reboots=reboots or None,
@@ -228,6 +228,10 @@ def _samples_at(store: Store, host: Host, at_ns: int) -> Samples:
     return store.samples(host.id, at_ns - back, at_ns + 1)
 
 
+_IN_IDENTITY = frozenset({"boot_time", "uptime_seconds", "cpu_count", "memory_total_bytes"})
+"""Signals that the identity of the box shows already."""
+
+
 def _signals(now: Mapping[str, Reading]) -> list[SignalNow]:
     prefixes = [p for family in FAMILIES.values() for p in family]
 
@@ -238,6 +242,7 @@ def _signals(now: Mapping[str, Reading]) -> list[SignalNow]:
     return [
         SignalNow(signal=name, value=shortened(now[name].value), unit=unit_of(name, now[name].unit) or None)
         for name in sorted(now, key=order)
+        if name not in _IN_IDENTITY
     ]
 
 
@@ -261,6 +266,10 @@ def _finding(row: FindingRow) -> Finding:
         sentence=clean(row.sentence, 240),
         fix=clean(row.fix, 240) if row.fix else None,
     )
+
+
+def _whole(now: Mapping[str, Reading], name: str) -> int | None:
+    return int(now[name].value) if name in now else None
 
 
 def _reboots(store: Store, host: Host, present_ns: int) -> list[str]:

@@ -22,7 +22,7 @@ from hosts_mcp.text import clean, human_bytes, human_ratio, quote, significant
 
 SIGNALS = (
     "cpu_busy_ratio", "memory_used_ratio", "memory_total_bytes", "memory_available_bytes", "load_1m", "load_per_cpu",
-    "tasks_total",
+    "tasks_total", "cpu_count",
 )  # fmt: skip
 SEVERITIES = ("critical", "warning", "info")
 STATUSES = ("down", "stale", "live")
@@ -121,6 +121,10 @@ class _Box:
     @property
     def severity(self) -> int:
         return min((SEVERITIES.index(f.severity) for f in self.findings), default=len(SEVERITIES))
+
+    @property
+    def cores(self) -> int | None:
+        return self.host.cpu_count or (int(counted) if (counted := self.value("cpu_count")) else None)
 
     @property
     def memory_total(self) -> float | None:
@@ -252,7 +256,7 @@ def _totals(boxes: Sequence[_Box], workloads: int) -> Totals:
     counted = [b for b in boxes if b.host.kind != "app"]
     words = Counter(b.status.word for b in counted)
     live = [b for b in counted if b.status.word == "live"]
-    cpu = [(b.host.cpu_count, v) for b in live if b.host.cpu_count and (v := b.value("cpu_busy_ratio")) is not None]
+    cpu = [(n, v) for b in live if (n := b.cores) and (v := b.value("cpu_busy_ratio")) is not None]
     memory = [(t, v) for b in live if (t := b.memory_total) and (v := b.value("memory_used_ratio")) is not None]
     return Totals(
         hosts=len(counted),
@@ -283,7 +287,7 @@ def _row(box: _Box, link_base: str | None) -> HostRow:
         os=clean(host.os_type, 24) if host.os_type else None,
         arch=clean(host.arch, 16) if host.arch else None,
         marks=marks(host) or None,
-        cpu_cores=host.cpu_count,
+        cpu_cores=box.cores,
         cpu_ratio=shortened(box.value("cpu_busy_ratio"), 3),
         memory_ratio=shortened(box.value("memory_used_ratio"), 3),
         memory_bytes=int(total) if total else None,

@@ -21,6 +21,8 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "connections": ("tcp_", "conntrack_"),
     "processes": ("tasks_", "forks_"),
     "pressure": ("psi_", "oom_kills"),
+    "container": ("container_",),
+    "uptime": ("uptime_",),
 }
 """Word -> how the names of its signals begin."""
 
