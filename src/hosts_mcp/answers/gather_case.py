@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from hosts_mcp.diagnosis.accounted import accounted
 from hosts_mcp.diagnosis.model import Box, Case, Process, Workload
 from hosts_mcp.hosts.identity import Inventory
 from hosts_mcp.signals.devices import derive_devices
-from hosts_mcp.signals.model import BoxFacts, Samples, SignalSeries
+from hosts_mcp.signals.model import BoxFacts, RawSeries, Samples, SignalSeries
 from hosts_mcp.signals.processes import derive_processes
 from hosts_mcp.signals.rollup import DEVICE_METRICS
 from hosts_mcp.signals.samples import derive, facts_from
@@ -28,6 +28,7 @@ RUNS = 1000
 PROCESS_METRICS = ("process.cpu.time", "process.memory.usage", "process.disk.io")
 UNFINISHED_OR_FAILED = 2
 PROCESS_SCRAPES = 240
+BORN = ("process.cpu.time", "process.disk.io")
 
 
 def gather(store: Store, trace_id: bytes, now_ns: int) -> Case:
@@ -166,8 +167,8 @@ def _workload(store: Store, host: Host, low: int, high: int) -> Workload:
         store.samples(host.id, low, high), BoxFacts(cpu_count=host.cpu_count, memory_bytes=host.memory_bytes)
     )
     names = {
-        "container_memory_ratio": ("container_memory_limit_ratio", "container_memory_used_ratio", "memory_used_ratio"),
-        "container_cpu_ratio": ("container_cpu_limit_ratio", "container_cpu_used_ratio", "cpu_busy_ratio"),
+        "container_memory_ratio": ("container_memory_limit_ratio", "memory_used_ratio"),
+        "container_cpu_ratio": ("container_cpu_limit_ratio", "cpu_busy_ratio"),
         "container_throttled_ratio": ("container_throttled_ratio",),
     }
     found = {ours: signals[n] for ours, theirs in names.items() for n in theirs[::-1] if n in signals}
@@ -180,7 +181,31 @@ def _processes(store: Store, host_id: int, facts: BoxFacts, low: int, high: int)
         return []
     raw = store.points(host_id, PROCESS_METRICS, low, high, entity_kind="process", limit_scrapes=PROCESS_SCRAPES)
     series = derive_processes(raw, facts)
-    return [_process(e, series.get(e.id, {})) for e in entities]
+    first = _since_birth(entities, raw, low)
+    return [_process(e, {**series.get(e.id, {}), **first.get(e.id, {})}) for e in entities]
+
+
+def _since_birth(entities: Sequence[Entity], raw: Sequence[RawSeries], low: int) -> dict[int, dict[str, SignalSeries]]:
+    """Rates of processes born inside the window, with their first reading: it counts from the birth.
+
+    A program that lives for less than two scrapes has no other rate, and what begins with an incident is what it is.
+    """
+    born = {e.id: e.started_ns for e in entities if e.started_ns is not None and e.started_ns >= low}
+    counted: dict[int, list[RawSeries]] = defaultdict(list)
+    for series in raw:
+        start = born.get(series.entity_id)
+        if start is None or not series.times_ns or series.times_ns[0] <= start:
+            continue
+        if series.slot.metric in BORN and series.slot.kind == "counter":
+            grown = replace(
+                series,
+                times_ns=[start, *series.times_ns],
+                values=[0.0, *series.values],
+                starts_ns=[*series.starts_ns[:1], *series.starts_ns],
+            )
+            counted[series.entity_id].append(grown)
+    found = derive_processes([series for parts in counted.values() for series in parts], BoxFacts())
+    return {e: dict(signals) for e, signals in found.items()}
 
 
 def _process(entity: Entity, signals: Mapping[str, SignalSeries]) -> Process:

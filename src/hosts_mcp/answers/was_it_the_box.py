@@ -30,11 +30,11 @@ class _Row(BaseModel):
 class SymptomRow(_Row):
     """What went wrong with the trace itself."""
 
-    class_: str = Field(alias="class", serialization_alias="class")
+    kind: str = Field(alias="class", description="killed, err_…, slow, unknown, none or running")
     at: str | None = None
     detail: str | None = None
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
 
 
 class MomentRow(_Row):
@@ -241,7 +241,7 @@ def _verdict(d: Diagnosis, limits: _Limits) -> Verdict:
         duration_seconds=shortened(s.duration_seconds),
         calm_duration_seconds=shortened(d.calm_duration_seconds, 3),
         usual_duration_seconds=shortened(s.usual_seconds),
-        symptom=SymptomRow(class_=s.kind, at=_iso(s.at_ns), detail=clean(s.text, 120) or None),
+        symptom=SymptomRow.model_validate({"class": s.kind, "at": _iso(s.at_ns), "detail": clean(s.text, 120) or None}),
         timeline=[MomentRow(at=_iso(m.at_ns) or "", what=clean(m.what, 100), value=m.value) for m in d.timeline[: limits.moments]],
         evidence=[_evidence(e, limits.traceable) for e in evidence],
         exonerated=[

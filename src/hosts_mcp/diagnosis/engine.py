@@ -299,7 +299,7 @@ def _parts(
             if f is not None and f.effect is not None
             else (f.strongest if f else None)
         )
-        shown = (
+        shown: dict[str, float] = (
             {WORDS[k][0]: round(p.value, 3) for k, p in f.pressures.items() if p.value is not None and k in RESOURCES}
             if f
             else {}

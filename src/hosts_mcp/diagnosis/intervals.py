@@ -17,7 +17,6 @@ PLAIN = {
     "busy": "cpu_busy_ratio",
     "steal": "cpu_steal_ratio",
     "iowait": "cpu_iowait_ratio",
-    "core_max": "cpu_core_max_ratio",
     "load": "load_1m",
     "blocked": "tasks_blocked",
     "memory": "memory_used_ratio",
@@ -78,6 +77,7 @@ def join(box: Box, origin_ns: int, interval: float, cpus: int | None, t: Table) 
     ]
     awake = Track(box.signals["cpu_accounted_ratio"]) if "cpu_accounted_ratio" in box.signals else None
     disks, links = _by_device(box.devices, "disk_"), _by_device(box.devices, "network_")
+    cores = [Track(s) for s in box.devices if s.name == "cpu_busy_ratio"]
     untrusted = "untrusted_load" in getattr(box.signals.get("load_1m"), "quality", frozenset())
     out = []
     for start, end in zip(clock.starts_ns, clock.ends_ns, strict=True):
@@ -90,6 +90,8 @@ def join(box: Box, origin_ns: int, interval: float, cpus: int | None, t: Table) 
             read |= _worst(devices)
         elif "disk_read_await_seconds" in box.signals:
             read["disk_await"] = _whole_await(box.signals, start, end)
+        if cores:
+            read["core_max"] = max((v for v in (core.at(start, end) for core in cores) if v is not None), default=None)
         queue = running.at(start, end) if running and not untrusted else None
         read["run_queue"] = _per_cpu(queue, read, cpus)
         if swaps:

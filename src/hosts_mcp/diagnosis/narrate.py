@@ -47,7 +47,7 @@ OWN_STEPS = {
 def happened(s: Symptom) -> str:
     """What became of the trace, with its numbers."""
     known = not s.root.parent_id.strip(b"\0") or s.root.kind in (2, 5)
-    name = quote(s.root.name, NAME) if known else f"the trace around {quote(s.root.name, NAME)}"
+    name = quote(s.root.name, NAME) if known else f"the trace around {quote(s.span.name, NAME)}"
     took = human_seconds(s.duration_seconds)
     usual = f" instead of {human_seconds(s.usual_seconds)}" if s.usual_seconds else ""
     if s.kind == "killed":
@@ -118,13 +118,13 @@ def timeline(
         for boot in scene.box.boots_ns:
             if s.start_ns <= boot <= s.at_ns + 600_000_000_000:
                 out.append(Moment(boot, "host restarted"))
-        if resource in RESOURCES and onset is not None:
+        if resource is not None and resource in RESOURCES and onset is not None:
             before = onset < 0
             when = f", {human_seconds(-onset)} before the trace" if before else ""
             out.append(
                 Moment(scene.ns(onset), f"{WORDS[resource][0]} pressure begins{when}", _level(main, resource, onset))
             )
-        if resource in RESOURCES:
+        if resource is not None and resource in RESOURCES:
             peak = _peak(main, resource)
             if peak is not None:
                 out.append(Moment(scene.ns(peak[0]), f"{WORDS[resource][0]} at its highest", peak[1]))
@@ -159,7 +159,7 @@ def _peak(f: Findings, resource: str) -> tuple[float, str] | None:
 
 def next_steps(s: Symptom, r: Ruling, origin: Origin | None, losses: Sequence[Loss]) -> tuple[str, ...]:
     if r.verdict in ("yes", "partly"):
-        if r.resource in RESOURCES:
+        if r.resource is not None and r.resource in RESOURCES:
             return RESOURCES[r.resource].next_steps(origin.word if origin else None)
         return OWN_STEPS.get(
             r.resource or "", ("Look at what these metrics do not show: I/O caps, network storage, volume throttling.",)

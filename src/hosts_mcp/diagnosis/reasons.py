@@ -112,7 +112,8 @@ def collect(
                 )
             )
         host = main.scene.box.key
-        out += [Evidence("for", c, host=host) for c in companions if ruling.verdict in ("yes", "partly")]
+        said = {e.text for e in out}
+        out += [Evidence("for", c, host=host) for c in companions if c not in said]
         if recurrence is not None:
             out.append(
                 Evidence(
@@ -235,8 +236,14 @@ def exonerated(found: Sequence[Findings], ruling: Ruling, symptom: Symptom, t: T
             bound = f.quality.bounds.get(r)
             if r == "network" and symptom.kind in ("slow", "err_timeout", "err_conn") and not (p.peak or 0.0):
                 text = "no drops; delay on the wire is not visible here"
-            elif bound is not None and bound.exonerated and bound.most_seconds < bound.of_seconds:
-                text = f"at most {human_seconds(bound.most_seconds)} of its {human_seconds(bound.of_seconds)}"
+            elif (
+                bound is not None
+                and bound.exonerated
+                and 0.01 * bound.of_seconds < bound.most_seconds < bound.of_seconds
+            ):
+                text = _calm_reading(f.scene, r, p) + (
+                    f"; can explain at most {human_seconds(bound.most_seconds)} of its {human_seconds(bound.of_seconds)}"
+                )
             elif bound is not None and bound.undetermined:
                 continue
             else:
@@ -251,6 +258,8 @@ def _calm_reading(scene: Scene, resource: str, p: Pressure) -> str:
         queue = "" if p.peak is None else f", {significant(p.peak)} runnable tasks per CPU"
         return f"CPU {human_ratio(busy or 0.0)} busy{queue}"
     if resource == "disk" and p.reading == "disk_busy":
-        queue = weighted(scene.during(), scene.effect, lambda iv: iv.disk_queue)
-        return sentence(p) if queue is None else f"disk {human_ratio(p.peak or 0.0)} busy, queue {significant(queue)}"
+        waiting = weighted(scene.during(), scene.effect, lambda iv: iv.disk_queue)
+        return (
+            sentence(p) if waiting is None else f"disk {human_ratio(p.peak or 0.0)} busy, queue {significant(waiting)}"
+        )
     return sentence(p)
