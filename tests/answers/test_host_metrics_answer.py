@@ -129,6 +129,17 @@ def test_processes_are_shown_greatest_first(filling, box):
     assert cpu == ["great (1)", "small (2)"]
 
 
+def test_of_many_processes_the_greatest_of_every_signal_are_kept(filling, box):
+    for i in range(60):
+        filling.process(box, f"{'p' * 60}{i:03}", 100 + i, cores=0.01 * i, memory=1e9 - i * 1e6,
+                        start_ns=NOW - 300 * NS, end_ns=NOW - 2 * NS)  # fmt: skip
+    found = answer(filling.store, "db-1", by="process", now_ns=NOW)
+    assert found.total > len(found.metrics)
+    greatest = {m.signal: m.subject for m in reversed(found.metrics)}
+    assert greatest["process_cpu_cores"].endswith("(159)")
+    assert greatest["process_memory_bytes"].endswith("(100)")
+
+
 def test_no_processes_says_which_scraper_is_off(filling, box):
     found = answer(filling.store, "db-1", by="process", now_ns=NOW)
     assert found.metrics == []

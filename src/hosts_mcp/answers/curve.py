@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import NamedTuple
 
 from hosts_mcp.signals.model import SignalSeries
 from hosts_mcp.timerange import NS, TimeRange
@@ -20,9 +21,11 @@ BARS = "▁▂▃▄▅▆▇█"
 GAP_MARK = "·"
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One reading: `value` is its mean, `peak` its maximum (the same, unless it comes from a rollup)."""
+class Segment(NamedTuple):
+    """One reading: `value` is its mean, `peak` its maximum (the same, unless it comes from a rollup).
+
+    A tuple, because a day of every signal makes hundreds of thousands of them.
+    """
 
     start_ns: int
     end_ns: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hosts_mcp.answers.curve import Curve, curve, joined
@@ -17,7 +17,7 @@ from hosts_mcp.text import clean
 from hosts_mcp.timerange import NS, TimeRange
 
 ROLLUP_NS = 300 * NS
-MOST_ROWS = 10_000
+MOST_ROWS = 3_000
 """A range with more readings is read from the five-minute rollup, but for its newest part."""
 MOST_SCRAPES = 720
 """Full-fidelity scrapes read for curves per device; more are thinned evenly."""
@@ -39,22 +39,21 @@ class Curves:
     notes: list[str] = field(default_factory=list)
 
 
-def curves_of(store: Store, host: Host, time: TimeRange) -> Curves:
-    """Every derived signal of the whole box that has a reading in the range."""
+def curves_of(store: Store, host: Host, time: TimeRange, names: Collection[str]) -> Curves:
+    """Those derived signals of the whole box that have a reading in the range."""
     border = time.start_ns
     older: dict[str, Curve] = {}
     if _readings(host, time) > MOST_ROWS:
         rollup = store.rollup(host.id, time.start_ns, time.end_ns)
         if rollup.starts_ns:
             border = min(rollup.starts_ns[-1] + ROLLUP_NS, time.end_ns)
-            older = _rolled(rollup, TimeRange(time.start_ns, border))
-    newer = _sampled(store, host, TimeRange(border, time.end_ns)) if border < time.end_ns else {}
+            older = _rolled(rollup, TimeRange(time.start_ns, border), names)
+    newer = _sampled(store, host, TimeRange(border, time.end_ns), names) if border < time.end_ns else {}
     first = min((c.segments[0].start_ns for c in newer.values()), default=time.end_ns)
     if not older and first - time.start_ns > 2 * ROLLUP_NS:
         # The rows may have expired while their rollup is still kept.
-        older = _rolled(store.rollup(host.id, time.start_ns, first), TimeRange(time.start_ns, first))
-    names = {**older, **newer}
-    curves = [_either(older.get(name), newer.get(name)) for name in names]
+        older = _rolled(store.rollup(host.id, time.start_ns, first), TimeRange(time.start_ns, first), names)
+    curves = [_either(older.get(name), newer.get(name)) for name in {**older, **newer}]
     notes = ["Older part from five-minute means and maxima."] if older else []
     return Curves(curves, notes)
 
@@ -77,12 +76,12 @@ def raw_curves(store: Store, host: Host, time: TimeRange, metrics: Mapping[str, 
 
 
 def process_label(entity: Entity) -> str:
-    """How a process is called: title or script where known, executable, and its pid."""
+    """How a process is called, in 64 characters: title or script where known, executable, and its pid."""
     attributes = entity.attributes
     name = attributes.get("process.title") or attributes.get("process.executable.name") or "process"
     script = attributes.get("process.script")
     pid = attributes.get("process.pid")
-    words = f"{clean(name, 48)} {clean(script, 48)}" if script else clean(name, 64)
+    words = f"{clean(name, 22)} {clean(script, 28)}" if script else clean(name, 50)
     return f"{words} ({pid})" if pid is not None else words
 
 
@@ -94,17 +93,18 @@ def _one_before(host: Host, time: TimeRange) -> int:
     return time.start_ns - 2 * (host.interval_ns or 60 * NS)
 
 
-def _sampled(store: Store, host: Host, time: TimeRange) -> dict[str, Curve]:
-    derived = derive(store.samples(host.id, time.start_ns, time.end_ns), facts(host))
+def _sampled(store: Store, host: Host, time: TimeRange, names: Collection[str]) -> dict[str, Curve]:
+    derived = derive(store.samples(host.id, time.start_ns, time.end_ns), facts(host), names)
     curves = {name: curve(series, time) for name, series in derived.items()}
     return {name: c for name, c in curves.items() if c.segments}
 
 
-def _rolled(rollup: Rollup, time: TimeRange) -> dict[str, Curve]:
+def _rolled(rollup: Rollup, time: TimeRange, names: Collection[str]) -> dict[str, Curve]:
     ends = [start + ROLLUP_NS for start in rollup.starts_ns]
     curves = {
         name: curve(SignalSeries(name, "", rollup.starts_ns, ends, means), time, rollup.maximum.get(name))
         for name, means in rollup.mean.items()
+        if name in names
     }
     return {name: c for name, c in curves.items() if c.segments}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -105,18 +106,22 @@ def answer(
     box = find_host(store, host)
     time = parse_range(range, host_now(box, now_ns))
     stored = {m.metric: m.entity_kind for m in store.metric_names(box.id)}
-    chosen = select(metrics, _known_signals(), stored)
-    found = curves_by(store, box, time, by) if by else curves_of(store, box, time)
-    curves = sorted(_chosen(found.curves, chosen, by), key=lambda c: _order(c, chosen, by))
+    known = [signal.name for signal in SIGNALS]
+    chosen = select(metrics, known, stored)
+    wanted = [name for name in known if chosen.takes(name)]
+    found = curves_by(store, box, time, by) if by else curves_of(store, box, time, wanted)
+    curves = sorted(_chosen(found.curves, chosen, by), key=lambda c: _order(c, chosen))
     if chosen.raw:
         curves += raw_curves(store, box, time, {metric: stored[metric] for metric in chosen.raw})
+    by_worth = _greatest_first(curves)
     limits = budget.times(2) if full else budget.times(CONCISE) if chosen.usual and not by else budget
     count = min(max(2, points or budget.points), MOST_POINTS)
     holes = [g for g in gaps(curves, time) if curves]
 
     def build(rows: int) -> HostMetrics:
         rest = len(curves) - rows
-        notes = [*found.notes, *_quality_notes(curves[:rows])]
+        kept = curves if not rest else sorted(by_worth[:rows], key=curves.index)
+        notes = [*found.notes, *_quality_notes(kept)]
         if rest:
             wider = 'metrics="…" for some of them' if full else "name fewer metrics"
             notes.append(f"… {plural(rest, 'more signal')} of {len(curves)} left out for length: {wider}.")
@@ -127,7 +132,7 @@ def answer(
             end=when(time.end_ns) or "",
             interval_seconds=shortened(box.interval_ns / NS) if box.interval_ns else None,
             point_seconds=shortened(time.seconds / count) if full and curves else None,
-            metrics=[_row(c, time, count, full) for c in curves[:rows]],
+            metrics=[_row(c, time, count, full) for c in kept],
             total=len(curves),
             gaps=_gap_lines(holes) or None,
             missing=_missing(chosen, curves, by) or None,
@@ -147,10 +152,6 @@ def _read_detail(detail: str) -> bool:
     return word == "full"
 
 
-def _known_signals() -> frozenset[str]:
-    return frozenset(signal.name for signal in SIGNALS)
-
-
 def _chosen(curves: Sequence[Curve], chosen: Selection, by: str) -> list[Curve]:
     """A split by subject without further choice means everything that is known per subject."""
     with_data = [c for c in curves if c.segments]
@@ -159,10 +160,19 @@ def _chosen(curves: Sequence[Curve], chosen: Selection, by: str) -> list[Curve]:
     return [c for c in with_data if chosen.takes(c.name)]
 
 
-def _order(curve: Curve, chosen: Selection, by: str) -> tuple[object, ...]:
-    if by:
-        return (*chosen.order(curve.name)[:2], curve.name, -(curve.average or 0), curve.subject or "")
-    return chosen.order(curve.name)
+def _order(curve: Curve, chosen: Selection) -> tuple[object, ...]:
+    """Signals as asked for; of one signal the greatest subject first."""
+    return (*chosen.order(curve.name), -(curve.average or 0), curve.subject or "")
+
+
+def _greatest_first(curves: Sequence[Curve]) -> list[Curve]:
+    """Where not all fit, the greatest of every signal rather than all of the first."""
+    rank: Counter[str] = Counter()
+    ranked = []
+    for position, curve in enumerate(curves):
+        ranked.append((rank[curve.name], position, curve))
+        rank[curve.name] += 1
+    return [curve for _, _, curve in sorted(ranked, key=lambda r: r[:2])]
 
 
 def _row(curve: Curve, time: TimeRange, count: int, full: bool) -> MetricRow:
@@ -219,12 +229,23 @@ def _summary(host: Host, time: TimeRange, curves: Sequence[Curve]) -> str:
     return f"{who}: {'; '.join(parts)}."
 
 
+_QUALITY = {
+    "untrusted_load": "it never moves; some systems report a load that means nothing",
+    "sum_over_disks": 'of several disks together, see by="device"',
+    "old_memory_formula": "buffers and cache taken as available, shared memory counted wrongly",
+    "estimated_total": "total estimated from the states, a little too large",
+    "upper_bound": "not all of the cache can be given back",
+    "several_writers": "several senders under one name",
+}
+"""Marks of a series in words."""
+
+
 def _quality_notes(curves: Sequence[Curve]) -> list[str]:
     marked: dict[str, list[str]] = {}
     for curve in curves:
         for mark in sorted(curve.quality):
-            marked.setdefault(mark.replace("_", " "), []).append(curve.name)
-    return [f"{mark}: {', '.join(dict.fromkeys(names))}." for mark, names in marked.items()]
+            marked.setdefault(_QUALITY.get(mark, mark.replace("_", " ")), []).append(curve.name)
+    return [f"{', '.join(dict.fromkeys(names))}: {words}." for words, names in marked.items()]
 
 
 def _gap_lines(holes: Sequence[tuple[int, int]]) -> list[str]:
