@@ -112,11 +112,11 @@ def source_of(scope: str, slots: Sequence[Slot]) -> str:
     for word, source in _SCOPES:
         if word in scope:
             return source
-    first = next((slot.metric for slot in slots), "")
+    names = {slot.metric for slot in slots}
     for producer in _NAMED_BY:
-        if first in PRODUCERS[producer]:
+        if not names.isdisjoint(PRODUCERS[producer]):
             return producer
-    if first.startswith("node_"):
+    if any(name.startswith("node_") for name in names):
         return "node_exporter"
     # Without a scope nobody signs as an SDK: a file, a converter, a collector of another make.
     return "app" if scope else "hostmetrics"

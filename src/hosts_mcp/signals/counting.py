@@ -7,15 +7,16 @@ from collections.abc import Collection
 
 from hosts_mcp.otlp.batch import Slot
 
-_NO_DISK = re.compile(r"^(?:loop|ram|zram|fd|sr)\d+$")
-_PARTITION = re.compile(r"^p?\d+$")
+_NO_DISK = re.compile(r"^(?:(?:loop|ram|zram|fd|sr)\d+|nvme\d+c\d+n\d+|_Total)$")
+_PARTITION = re.compile(r"^(?:(?P<numbered>.*\d)p|(?P<lettered>.*\D))\d+$")
 _MAPPED = re.compile(r"^(?:dm-|md)\d+")
 _NO_INTERFACE = re.compile(
-    r"^(?:lo\d*$|veth|docker\d|br-|cni|cali|flannel|virbr|tunl|kube-ipvs|dummy|ifb|nodelocaldns)", re.IGNORECASE
+    r"^(?:lo\d*$|veth|docker\d|br-|cni|cali|flannel|virbr|tunl|kube-ipvs|dummy|ifb|nodelocaldns|all$)", re.IGNORECASE
 )
 _NO_FILESYSTEM = frozenset(
     ("tmpfs", "squashfs", "overlay", "iso9660", "devtmpfs", "ramfs", "proc", "sysfs", "cgroup", "cgroup2", "autofs",
-     "nsfs", "tracefs", "devfs", "erofs")
+     "nsfs", "tracefs", "devfs", "erofs", "cd9660", "debugfs", "fusectl", "fuse.lxcfs", "hugetlbfs", "mqueue",
+     "efivarfs", "binfmt_misc")
 )  # fmt: skip
 
 
@@ -27,21 +28,23 @@ def disks(names: Collection[str]) -> frozenset[str]:
 
 
 def _is_partition(name: str, names: Collection[str]) -> bool:
-    return any(other != name and name.startswith(other) and _PARTITION.match(name[len(other) :]) for other in names)
+    """`sda1` beside `sda`, `nvme0n1p2` beside `nvme0n1`; `dm-10` beside `dm-1` is a disk of its own."""
+    match = _PARTITION.match(name)
+    return match is not None and (match["numbered"] or match["lettered"]) in names
 
 
 def interfaces(names: Collection[str]) -> frozenset[str]:
-    """Interfaces that carry the box's own traffic; members of a bond that is present do not count twice."""
+    """Interfaces that carry the box's own traffic, none twice: no members of a bond that is present, no VLANs."""
     kept = {name for name in names if not _NO_INTERFACE.match(name)}
     bonds = {name for name in kept if re.match(r"^(?:bond|team)\d", name)}
     if bonds:
         kept -= {name for name in kept if re.match(r"^(?:eth|en[ospx])", name)}
-    return frozenset(kept)
+    return frozenset(name for name in kept if not ("." in name and name.partition(".")[0] in kept))
 
 
 def mount_counts(slot: Slot) -> bool:
     """A file system that can really fill up: writable and not made of memory or images."""
-    if (slot.get("system.filesystem.type", "type", "fstype") or "").lower() in _NO_FILESYSTEM:
+    if (slot.get("system.filesystem.type", "type", "fstype", "filesystem") or "").lower() in _NO_FILESYSTEM:
         return False
     mode = slot.get("system.filesystem.mode", "mode") or ""
     return "ro" not in re.split(r"[,\s]", mode.lower())

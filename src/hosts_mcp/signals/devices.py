@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from hosts_mcp.signals import counting
+from hosts_mcp.signals.disk_time import believable
 from hosts_mcp.signals.meaning import NAMES, meaning
 from hosts_mcp.signals.model import BoxFacts, RawSeries, SignalSeries
 from hosts_mcp.signals.rates import increases
@@ -46,25 +48,49 @@ def derive_devices(raw: Sequence[RawSeries], facts: BoxFacts) -> list[SignalSeri
     scales: dict[tuple[str, str], float] = {}
     for series in raw:
         found = meaning(series.slot)
-        if found is None or found.subject is None or found.measure not in DEVICE_MEASURES:
+        if found is None or found.subject is None or found.total or found.measure not in DEVICE_MEASURES:
             continue
         family = found.measure.partition(".")[0]
         if family == "filesystem" and not counting.mount_counts(series.slot):
             continue
         key = (found.measure, found.label)
         scales[key] = found.scale
-        parts[family][found.subject].setdefault(key, series)
+        of_device = parts[family][found.subject]
+        of_device[key] = _joined(of_device[key], series) if key in of_device else series
     disks, links = counting.disks(parts["disk"].keys()), counting.interfaces(parts["network"].keys())
     made: list[SignalSeries] = []
     for name in sorted(disks):
-        made += _rated(name, parts["disk"][name], scales) + _waits(name, parts["disk"][name], scales)
+        made += _disk(name, parts["disk"][name], scales)
     for name in sorted(links):
-        made += _rated(name, parts["network"][name], scales)
-    for name, mount in sorted(parts["filesystem"].items()):
-        made += _used(name, mount)
+        made += _rated(name, parts["network"][name], scales).values()
+    for name in _mounts(parts["filesystem"]):
+        made += _used(name, parts["filesystem"][name])
     for name, cpu in sorted(parts["cpu"].items(), key=lambda item: (len(item[0]), item[0])):
         made += _busy(name, cpu)
     return made
+
+
+def _joined(one: RawSeries, other: RawSeries) -> RawSeries:
+    """Two spellings of the same series, as after a collector's upgrade; of two sources the collector's own."""
+    if one.source != other.source or one.slot.kind != other.slot.kind:
+        return other if other.source == "hostmetrics" else one
+    points = {
+        t: (v, s)
+        for series in (other, one)
+        for t, v, s in zip(series.times_ns, series.values, series.starts_ns, strict=True)
+    }
+    times = sorted(points)
+    return replace(one, times_ns=times, values=[points[t][0] for t in times], starts_ns=[points[t][1] for t in times])
+
+
+def _mounts(parts: Mapping[str, _Parts]) -> list[str]:
+    """One mount point, the shortest, per device and size: bind mounts and subvolumes repeat the same numbers."""
+    kept: dict[tuple[str, float], str] = {}
+    for name in sorted(parts, key=lambda name: (len(name), name)):
+        space = [s for (measure, _), s in parts[name].items() if measure == "filesystem.usage" and s.values]
+        device = space[0].slot.get("system.device", "device") if space else None
+        kept.setdefault((device or name, sum(s.values[-1] for s in space)), name)
+    return sorted(kept.values())
 
 
 def worst_disk(devices: Sequence[SignalSeries], start_ns: int, end_ns: int) -> str | None:
@@ -84,16 +110,45 @@ def worst_disk(devices: Sequence[SignalSeries], start_ns: int, end_ns: int) -> s
     return max(sorted(score), key=lambda name: score[name], default=None)
 
 
-def _rated(subject: str, parts: _Parts, scales: Mapping[tuple[str, str], float]) -> list[SignalSeries]:
-    made = []
+def _rated(subject: str, parts: _Parts, scales: Mapping[tuple[str, str], float]) -> dict[str, SignalSeries]:
+    made = {}
     for key, (name, unit) in _RATES.items():
         if (series := parts.get(key)) is not None:
             starts, ends, values = increases(series)
             scaled = [None if v is None else v * scales[key] for v in values]
-            if name == "disk_busy_ratio":
-                scaled = [None if v is None else min(1.0, v) for v in scaled]
-            made.append(SignalSeries(name, unit, starts, ends, scaled, subject, series.source))
+            made[name] = SignalSeries(name, unit, starts, ends, scaled, subject, series.source)
     return made
+
+
+def _disk(subject: str, parts: _Parts, scales: Mapping[tuple[str, str], float]) -> list[SignalSeries]:
+    made = _rated(subject, parts, scales)
+    if (busy := made.get("disk_busy_ratio")) is not None:
+        queue, spent = made.get("disk_queue"), _spent(parts, scales)
+        shares, queues = believable(
+            busy.values,
+            [None] * len(busy.values) if queue is None else _at_ends(queue, busy.ends_ns),
+            [spent.get(end) for end in busy.ends_ns],
+        )
+        made["disk_busy_ratio"] = replace(busy, values=shares)
+        if queue is not None:
+            made["disk_queue"] = replace(queue, starts_ns=busy.starts_ns, ends_ns=busy.ends_ns, values=queues)
+    return [*made.values(), *_waits(subject, parts, scales)]
+
+
+def _at_ends(series: SignalSeries, ends_ns: Sequence[int]) -> list[float | None]:
+    by_end = dict(zip(series.ends_ns, series.values, strict=True))
+    return [by_end.get(end) for end in ends_ns]
+
+
+def _spent(parts: _Parts, scales: Mapping[tuple[str, str], float]) -> dict[int, float]:
+    """End of interval -> seconds spent on operations per second."""
+    spent: dict[int, float] = defaultdict(float)
+    for way in ("read", "write"):
+        if (series := parts.get(("disk.operation_time", way))) is not None:
+            _, ends, rates = increases(series)
+            for end, rate in zip(ends, rates, strict=True):
+                spent[end] += (rate or 0.0) * scales["disk.operation_time", way]
+    return spent
 
 
 def _waits(subject: str, parts: _Parts, scales: Mapping[tuple[str, str], float]) -> list[SignalSeries]:

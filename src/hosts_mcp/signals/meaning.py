@@ -10,7 +10,7 @@ from hosts_mcp.otlp.batch import Slot
 from hosts_mcp.signals.names import MEASURES, PLAIN, PRODUCERS, SUFFIXED, Name
 
 TOTALS = frozenset({"cpu-total", "_total", "total"})
-"""Subjects that are the sum of the others (Telegraf's `cpu-total`, Windows' `_Total`)."""
+"""CPUs and disks that are the sum of the others (Telegraf's `cpu-total`, Windows' `_Total`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,5 +78,11 @@ def _label(
 
 
 def _first(attributes: Mapping[str, str], keys: tuple[str, ...]) -> str | None:
-    """The newest spelling that is present wins: a point in migration carries both and counts once."""
-    return next((attributes[key] for key in keys if key in attributes), None)
+    """The newest spelling that is present wins: a point in migration carries both and counts once.
+
+    Prometheus writes the dots of a key as underscores."""
+    for key in keys:
+        value = attributes.get(key, attributes.get(key.replace(".", "_")))
+        if value is not None:
+            return value
+    return None

@@ -88,6 +88,10 @@ def _total(series: GroupSeries, facts: BoxFacts, sums: Sequence[float | None], m
         derived = [u / s if u is not None and s else None for u, s in zip(used, share, strict=True)]
         if any(v is not None for v in derived):
             return _filled(derived)
+    working, available = series.columns.get("memory_working_set_bytes"), series.columns.get("memory_available_bytes")
+    if working is not None and available is not None:
+        # Kubelet: available is the capacity less the working set.
+        return [None if w is None or a is None else w + a for w, a in zip(working, available, strict=True)]
     if "memory_cached_bytes" not in series.columns:
         names = [n for n in ("memory_used_bytes", "memory_free_bytes", "memory_inactive_bytes") if n in series.columns]
         if len(names) > 1:

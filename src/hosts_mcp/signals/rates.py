@@ -19,6 +19,8 @@ BACKWARDS_SECONDS = 3.0
 """CPU counters may run back by less than this without a reset."""
 WRAP = 2.0**32
 DELTA_SLACK_NS = NS
+OWN_START = frozenset({"app"})
+"""Sources whose start time is the writer's, while the counters count since boot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +34,35 @@ class Step:
     reset: bool
     """The counters began again at `since_ns`: the increase is the value itself."""
     comparable: bool
-    """False: no increase can be told (the set of what was summed changed, or a start is missing)."""
+    """False: no increase can be told (the set of what was summed changed, or it is open whether they began again)."""
 
     @property
     def seconds(self) -> float:
         return (self.until_ns - self.since_ns) / NS
 
 
-def steps(times_ns: Sequence[int], starts_ns: Sequence[int], sets: Sequence[int] | None = None) -> list[Step]:
-    """The steps between readings in order of time; readings at one time count once (the last)."""
+def steps(
+    times_ns: Sequence[int],
+    starts_ns: Sequence[int],
+    sets: Sequence[int] | None = None,
+    counters: Sequence[Sequence[float | None]] = (),
+    *,
+    clamps: bool = False,
+    wraps: bool = False,
+    from_zero: bool = True,
+) -> list[Step]:
+    """The steps between readings in order of time; readings at one time count once (the last). Empty when the points
+    are those of several writers.
+
+    `counters` share this clock: a later start is a reset only if one of them fell, and then for all of them.
+    `from_zero`: False where the start is the writer's own and the counters are older (an application's SDK), so that
+    nothing can be told across a reset.
+    """
+    began = [start if start < time else 0 for start, time in zip(starts_ns, times_ns, strict=True)]
+    if several_writers(began):
+        return []
     found: list[Step] = []
+    fallen: list[int] = []
     before = 0
     for after in range(1, len(times_ns)):
         since, until = times_ns[before], times_ns[after]
@@ -49,14 +70,15 @@ def steps(times_ns: Sequence[int], starts_ns: Sequence[int], sets: Sequence[int]
             before = after
             continue
         comparable = sets is None or sets[before] == sets[after]
-        reset = _restarted(starts_ns[before], starts_ns[after], since)
-        if reset:
-            begin = starts_ns[after]
-            found.append(Step(before, after, begin, until, True, comparable and begin < until))
+        fell = any(_fell(values[before], values[after], clamps, wraps) for values in counters)
+        if _restarted(began[before], began[after], since):
+            found.append(Step(before, after, began[after], until, True, comparable and fell and from_zero))
         else:
             found.append(Step(before, after, since, until, False, comparable))
+            if fell and comparable:
+                fallen.append(after)
         before = after
-    return found
+    return [] if _often(fallen) else found
 
 
 def increase(
@@ -74,7 +96,7 @@ def increase(
         return newer - older
     if clamps and older - newer < BACKWARDS_SECONDS:
         return 0.0
-    if wraps and 0.9 * WRAP < older < WRAP and newer < 0.1 * WRAP:
+    if wraps and _wrapped(older, newer):
         return newer + WRAP - older
     return None
 
@@ -83,12 +105,18 @@ def increases(raw: RawSeries, *, clamps: bool = False) -> tuple[list[int], list[
     """(starts_ns, ends_ns, per second) of one counter or delta series; unknown where it cannot be told."""
     if raw.slot.kind in ("delta", "updown_delta"):
         return _deltas(raw)
-    if several_writers(raw.starts_ns):
-        return [], [], []
     starts: list[int] = []
     ends: list[int] = []
     rates: list[float | None] = []
-    for step in steps(raw.times_ns, raw.starts_ns):
+    found = steps(
+        raw.times_ns,
+        raw.starts_ns,
+        counters=(raw.values,),
+        clamps=clamps,
+        wraps=True,
+        from_zero=raw.source not in OWN_START,
+    )
+    for step in found:
         grown = increase(step, raw.values[step.before], raw.values[step.after], clamps=clamps, wraps=True)
         starts.append(step.since_ns)
         ends.append(step.until_ns)
@@ -102,7 +130,22 @@ def several_writers(starts_ns: Sequence[int]) -> bool:
     More than two returns to an earlier start within ten points (workers of one server, an SDK beside a collector).
     """
     returns = [i for i in range(1, len(starts_ns)) if 0 < starts_ns[i] < starts_ns[i - 1] - START_MOVED_NS]
-    return any(later - earlier <= 10 for earlier, later in zip(returns, returns[2:], strict=False))
+    return _often(returns)
+
+
+def _often(positions: Sequence[int]) -> bool:
+    """More than twice within ten points."""
+    return any(later - earlier <= 10 for earlier, later in zip(positions, positions[2:], strict=False))
+
+
+def _fell(older: float | None, newer: float | None, clamps: bool, wraps: bool) -> bool:
+    if older is None or newer is None or newer >= older:
+        return False
+    return not (clamps and older - newer < BACKWARDS_SECONDS) and not (wraps and _wrapped(older, newer))
+
+
+def _wrapped(older: float, newer: float) -> bool:
+    return 0.9 * WRAP < older < WRAP and newer < 0.1 * WRAP
 
 
 def _restarted(older_ns: int, newer_ns: int, since_ns: int) -> bool:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import isfinite
 from operator import itemgetter
 
 from hosts_mcp.otlp.batch import Slot
@@ -13,6 +14,7 @@ from hosts_mcp.signals import counting
 from hosts_mcp.signals.columns import COLUMN_OF, Column
 from hosts_mcp.signals.meaning import Meaning, meaning
 from hosts_mcp.signals.model import SampleRow
+from hosts_mcp.signals.names import MEASURES, PLAIN
 
 _Step = tuple[str, Callable[[Sequence[float]], float | None]]
 _Read = tuple[Slot, int, Meaning]
@@ -27,10 +29,11 @@ class RowPlan:
     steps: tuple[_Step, ...]
 
     def reduce(self, values: Sequence[float]) -> dict[str, float]:
+        """Column -> value; what is not a finite number is absent, and so is every sum it would be part of."""
         found = {}
         for column, step in self.steps:
             value = step(values)
-            if value is not None:
+            if value is not None and isfinite(value):
                 found[column] = value
         return found
 
@@ -56,6 +59,8 @@ def plan(slots: Sequence[Slot], source: str) -> RowPlan:  # noqa: ARG001 - one p
         groups["filesystem"] = None
     if count := len({m.subject for _, _, m in read if m.measure.startswith("disk.")}):
         steps.append(("disk_count", lambda _: float(count)))
+    if "cpu" in groups and (cpus := _cpus(slots)) and "cpu_count" not in dict(steps):
+        steps.append(("cpu_count", lambda _: float(cpus)))
     return RowPlan(tuple(groups), {group: _fingerprint(summed.get(group, ())) for group in groups}, tuple(steps))
 
 
@@ -79,6 +84,12 @@ def row(points: Iterable[tuple[Slot, int, int, float]], source: str, tick: int) 
     return SampleRow(source, tick, found.reduce([newest[s][1] for s in slots]), times, starts, found.sets)
 
 
+def _cpus(slots: Sequence[Slot]) -> int:
+    """How many CPUs these counters tell apart."""
+    found = (meaning(slot) for slot in slots)
+    return len({m.subject for m in found if m is not None and m.measure == "cpu.time" and not m.total})
+
+
 def _group_of(slot: Slot) -> str:
     found = meaning(slot)
     if found is None:
@@ -92,17 +103,18 @@ def _order(slot: Slot) -> tuple[str, str, str]:
 
 
 def _distinct(slots: Sequence[Slot]) -> list[_Read]:
-    """A sender in migration may send one measure under two names: only one name per meaning counts."""
+    """A sender in migration may send one measure under two names or attributes: each meaning counts once."""
     meanings: dict[tuple[str, str, str | None], list[_Read]] = defaultdict(list)
     for position, slot in enumerate(slots):
         found = meaning(slot)
         if found is not None and slot.kind not in ("delta", "updown_delta"):
             meanings[found.measure, found.label, found.subject].append((slot, position, found))
     kept: list[_Read] = []
-    for (_, _, subject), items in meanings.items():
+    for (measure, label, _), items in meanings.items():
         first = min(items, key=lambda item: _order(item[0]))
-        # Connection families, swap devices and task states are several slots of one name and meaning: all count.
-        kept += [i for i in items if i[0].metric == first[0].metric] if subject is None else [first]
+        # Connection families, swap devices and rarer states are several slots of one name and meaning: all count.
+        many = label == "other" or MEASURES.get(measure, PLAIN).per_subject
+        kept += [i for i in items if i[0].metric == first[0].metric] if many else [first]
     return kept
 
 
@@ -135,6 +147,11 @@ def _counted(read: Sequence[_Read]) -> list[_Read]:
 def _step(column: Column, items: Sequence[_Read]) -> Callable[[Sequence[float]], float | None]:
     positions = tuple(position for _, position, _ in items)
     scales = tuple(found.scale for _, _, found in items)
+    if column.reducer == "mean":
+        # Interrupts in hard and soft add up within each CPU; the mean is over the CPUs.
+        cpus = len({found.subject for _, _, found in items})
+        shares = tuple((p, s / cpus) for p, s in zip(positions, scales, strict=True))
+        return lambda values: sum([values[p] * s for p, s in shares])
     if any(scale != 1.0 for scale in scales):
         pairs = tuple(zip(positions, scales, strict=True))
         combine = _COMBINE[column.reducer]
@@ -147,7 +164,6 @@ def _step(column: Column, items: Sequence[_Read]) -> Callable[[Sequence[float]],
 
 _COMBINE: Mapping[str, Callable[[Sequence[float]], float]] = {
     "sum": sum,
-    "mean": lambda values: sum(values) / len(values),
     "max": max,
     "min": min,
     "last": max,

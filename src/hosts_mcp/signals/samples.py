@@ -9,9 +9,11 @@ from dataclasses import replace
 from statistics import median
 
 from hosts_mcp.signals.catalogue import SIGNALS
+from hosts_mcp.signals.columns import COLUMN
+from hosts_mcp.signals.disk_time import believable
 from hosts_mcp.signals.memory import memory, used_shares
 from hosts_mcp.signals.model import BoxFacts, GroupSeries, Samples, SignalSeries
-from hosts_mcp.signals.rates import NS, Step, increase, several_writers, steps
+from hosts_mcp.signals.rates import NS, OWN_START, Step, increase, steps
 
 Column = list[float | None]
 _BUSY = ("user", "system", "nice", "irq", "used")
@@ -63,7 +65,14 @@ class _Rates:
 
     def __init__(self, series: GroupSeries) -> None:
         self.series = series
-        self.steps = [] if several_writers(series.starts_ns) else steps(series.times_ns, series.starts_ns, series.sets)
+        self.steps = steps(
+            series.times_ns,
+            series.starts_ns,
+            series.sets,
+            [values for name, values in series.columns.items() if COLUMN[name].kind == "counter"],
+            clamps=series.group == "cpu",
+            from_zero=series.source not in OWN_START,
+        )
 
     def grown(self, column: str, *, clamps: bool = False) -> Column:
         values = self.series.columns.get(column)
@@ -104,13 +113,26 @@ def _added(*columns: Sequence[float | None]) -> Column:
     return [sum(row) if row else None for row in rows]
 
 
+def _all_of(columns: Sequence[Sequence[float | None]], count: int) -> Column:
+    """Sum at each reading where every one of them is known; without any column all unknown."""
+    if not columns:
+        return [None] * count
+    return [None if None in row else sum(row) for row in zip(*columns, strict=True)]
+
+
 # ---- cpu ------------------------------------------------------------------------------------------------------
 
 
 def _cpu_totals(series: GroupSeries) -> list[tuple[Step, float | None]]:
     rates = _Rates(series)
-    states = [rates.grown(f"cpu_{state}_seconds", clamps=True) for state in _STATES]
-    return list(zip(rates.steps, _added(*states), strict=True))
+    return list(zip(rates.steps, _all_of(list(_states(rates).values()), len(rates.steps)), strict=True))
+
+
+def _states(rates: _Rates) -> dict[str, Column]:
+    """Growth of each CPU state that this sender tells apart (Windows has no iowait, macOS no steal)."""
+    columns = rates.series.columns
+    sent = (s for s in _STATES if any(v is not None for v in columns.get(f"cpu_{s}_seconds", ())))
+    return {state: rates.grown(f"cpu_{state}_seconds", clamps=True) for state in sent}
 
 
 def _cpu(samples: Samples, facts: BoxFacts) -> list[SignalSeries]:
@@ -124,19 +146,19 @@ def _cpu(samples: Samples, facts: BoxFacts) -> list[SignalSeries]:
 
 def _cpu_counters(series: GroupSeries, facts: BoxFacts) -> list[SignalSeries]:
     rates = _Rates(series)
-    state = {s: rates.grown(f"cpu_{s}_seconds", clamps=True) for s in (*_STATES, "used")}
-    total = _added(*(state[s] for s in _STATES))
-    if all(v is None for v in total):
+    state, count = _states(rates), len(rates.steps)
+    # All states or none: one that ran backwards must not make the others look like the whole.
+    total = _all_of(list(state.values()), count)
+    if not state:
         # Only what was used is sent (kubelet): the whole is what the CPUs could have given.
-        cpus = facts.cpu_count
+        state, cpus = {"used": rates.grown("cpu_used_seconds")}, facts.cpu_count
         total = [step.seconds * cpus if cpus else None for step in rates.steps]
     marks = _denominator_marks(rates.steps, total, facts.cpu_count)
 
     def share(*names: str) -> Column:
-        # Whatever the sender does not tell apart is not there: an absent state adds nothing to the others.
-        return _clipped(_quotient(_added(*(state[n] for n in names)), total))
+        return _clipped(_quotient(_all_of([state[n] for n in names if n in state], count), total))
 
-    busy = _added(*(state[n] for n in _BUSY))
+    wanted = _all_of([state[n] for n in ("steal", *_BUSY) if n in state], count)
     found = [
         rates.make("cpu_busy_ratio", share(*_BUSY), *marks),
         rates.make("cpu_user_ratio", share("user"), *marks),
@@ -145,7 +167,7 @@ def _cpu_counters(series: GroupSeries, facts: BoxFacts) -> list[SignalSeries]:
         rates.make("cpu_irq_ratio", share("irq"), *marks),
         rates.make("cpu_iowait_ratio", share("iowait"), *marks),
         rates.make("cpu_steal_ratio", share("steal"), *marks),
-        rates.make("cpu_steal_lost_ratio", _clipped(_quotient(state["steal"], _added(state["steal"], busy)))),
+        rates.make("cpu_steal_lost_ratio", _clipped(_quotient(state.get("steal", [None] * count), wanted))),
     ]
     if facts.cpu_count:
         found.append(_gauge(series, "cpu_count", [float(facts.cpu_count)] * len(series.times_ns)))
@@ -186,12 +208,14 @@ def _load(samples: Samples, facts: BoxFacts) -> list[SignalSeries]:
     series = samples["load"]
     none: Column = [None] * len(series.times_ns)
     one = series.columns.get("load_1m", none)
-    marks = ("untrusted_load",) if len(one) >= 20 and len({v for v in one if v is not None and v > 0}) == 1 else ()
+    stuck = len(one) >= 20 and bool(one[0]) and len(set(one)) == 1
+    marks = ("untrusted_load",) if stuck else ()
     found = [_gauge(series, f"load_{span}", series.columns.get(f"load_{span}", none)) for span in ("5m", "15m")]
     found.append(_gauge(series, "load_1m", one, *marks))
     if facts.cpu_count:
         found.append(_gauge(series, "load_per_cpu", [None if v is None else v / facts.cpu_count for v in one]))
-    found.append(_gauge(series, "run_queue", _run_queue(series.times_ns, one, samples.get("processes"))))
+    if not stuck and facts.os_type != "windows":
+        found.append(_gauge(series, "run_queue", _run_queue(series.times_ns, one, samples.get("processes"))))
     return found
 
 
@@ -301,9 +325,9 @@ def _disk(samples: Samples, _facts: BoxFacts) -> list[SignalSeries]:
             rates.make(f"disk_{way}_await_seconds", _quotient(rates.grown(f"disk_{way}_seconds"), operations)),
         ]
     marks = () if (_newest(series, "disk_count") or 1) <= 1 else ("sum_over_disks",)
-    busy = [None if v is None else min(1.0, v) for v in rates.per_second("disk_busy_seconds")]
+    serving = _added(rates.per_second("disk_read_seconds"), rates.per_second("disk_write_seconds"))
+    busy, queue = believable(rates.per_second("disk_busy_seconds"), rates.per_second("disk_queue_seconds"), serving)
     found.append(rates.make("disk_busy_ratio", busy, *marks))
-    queue = rates.per_second("disk_queue_seconds")
     if all(v is None for v in queue) and "disk_pending_operations" in series.columns:
         found.append(_gauge(series, "disk_queue", series.columns["disk_pending_operations"], *marks))
     else:
