@@ -48,3 +48,18 @@ def mount_counts(slot: Slot) -> bool:
         return False
     mode = slot.get("system.filesystem.mode", "mode") or ""
     return "ro" not in re.split(r"[,\s]", mode.lower())
+
+
+def used_share(used: float | None, free: float | None, avail: float | None, size: float | None) -> float | None:
+    """used/(used + what users may still take), as `df` counts: blocks kept back for root are in neither.
+
+    From whichever parts a producer sends: used and free, or size with free, avail or used. An empty one has no share.
+    """
+    if used is None and size is not None and (left := avail if free is None else free) is not None:
+        used = size - left
+    takeable = free if avail is None else avail
+    if takeable is None and size is not None and used is not None:
+        takeable = size - used
+    if used is None or takeable is None or not used + takeable > 0:
+        return None
+    return used / (used + takeable)

@@ -171,35 +171,24 @@ def _waits(subject: str, parts: _Parts, scales: Mapping[tuple[str, str], float])
 
 
 def _used(mount: str, parts: _Parts) -> list[SignalSeries]:
-    """used / (used + free), as `df` counts, and for space the bytes themselves."""
+    """The share in use, as `df` counts, and for space the bytes themselves."""
     made = []
     for measure, name in _USED:
-        used, free = parts.get((measure, "used")), parts.get((measure, "avail")) or parts.get((measure, "free"))
-        size = parts.get((measure, "size"))
-        anchor = used or size
-        if anchor is None or (free is None and (used is None or size is None)):
+        sent = [parts.get((measure, label)) for label in ("used", "free", "avail", "size")]
+        anchor = sent[0] or sent[3]
+        if anchor is None or sum(s is not None for s in sent) < 2:
             continue
-        at = {id(s): dict(zip(s.times_ns, s.values, strict=True)) for s in (used, free, size) if s is not None}
-
-        def value(series: RawSeries | None, time_ns: int, at: dict[int, dict[int, float]] = at) -> float | None:
-            return None if series is None else at[id(series)].get(time_ns)
-
-        shares: list[float | None] = []
-        for time_ns in anchor.times_ns:
-            part, rest, whole = value(used, time_ns), value(free, time_ns), value(size, time_ns)
-            if part is None and whole is not None and rest is not None:
-                part = whole - rest
-            whole = part + rest if part is not None and rest is not None else whole
-            shares.append(part / whole if part is not None and whole else None)
-        starts = [*anchor.times_ns[:1], *anchor.times_ns[:-1]]
-        made.append(SignalSeries(name, "1", starts, anchor.times_ns, shares, mount, anchor.source))
+        at = [{} if s is None else dict(zip(s.times_ns, s.values, strict=True)) for s in sent]
+        shares = [counting.used_share(*(values.get(time_ns) for values in at)) for time_ns in anchor.times_ns]
+        made.append(_gauge(name, "1", anchor, shares, mount))
         if measure == "filesystem.usage":
-            for label, series in (("used", used), ("free", free)):
-                if series is not None:
-                    name_ = f"filesystem_{label}_bytes"
-                    begin = [*series.times_ns[:1], *series.times_ns[:-1]]
-                    made.append(SignalSeries(name_, "By", begin, series.times_ns, series.values, mount, series.source))
+            bytes_of = (("used", sent[0]), ("free", sent[2] or sent[1]))
+            made += [_gauge(f"filesystem_{label}_bytes", "By", s, s.values, mount) for label, s in bytes_of if s]
     return made
+
+
+def _gauge(name: str, unit: str, of: RawSeries, values: Sequence[float | None], subject: str) -> SignalSeries:
+    return SignalSeries(name, unit, [*of.times_ns[:1], *of.times_ns[:-1]], of.times_ns, values, subject, of.source)
 
 
 def _busy(cpu: str, parts: _Parts) -> list[SignalSeries]:

@@ -187,15 +187,10 @@ def _filesystem(read: Sequence[_Read]) -> list[_Step]:
 
 
 def _share_of(parts: Mapping[str, int]) -> Callable[[Sequence[float]], float | None] | None:
-    """used/(used+free) from whichever parts a producer sends: used and free, or size with free or avail."""
-    used, free, size = parts.get("used"), parts.get("avail", parts.get("free")), parts.get("size")
-    if used is not None and free is not None:
-        return lambda v: _share(v[used], v[used] + v[free])
-    if size is not None and used is not None:
-        return lambda v: _share(v[used], v[size])
-    if size is not None and free is not None:
-        return lambda v: _share(v[size] - v[free], v[size])
-    return None
+    used, free, avail, size = (parts.get(label) for label in ("used", "free", "avail", "size"))
+    if len(parts.keys() & {"used", "free", "avail", "size"}) < 2:
+        return None
+    return lambda v: counting.used_share(*(None if p is None else v[p] for p in (used, free, avail, size)))
 
 
 def _fullest(
@@ -206,10 +201,6 @@ def _fullest(
         return max(known) if known else None
 
     return step
-
-
-def _share(part: float, whole: float) -> float | None:
-    return part / whole if whole > 0 else None
 
 
 def _fingerprint(parts: Iterable[str]) -> int:
