@@ -20,6 +20,8 @@ _BUSY = ("user", "system", "nice", "irq", "used")
 _STATES = ("user", "system", "nice", "irq", "idle", "iowait", "steal")
 _FACTOR = 4096.0
 """Linux collectors multiply page counts by this (gopsutil's mem_linux.go; the receiver passes it on)."""
+_PLAIN_PAGES = frozenset({"node_exporter", "telegraf", "vector", "kubelet"})
+"""Sources that read the kernel's counts themselves."""
 LEAST_LOAD_SECONDS, MOST_LOAD_SECONDS = 15.0, 240.0
 """The kernel updates the load every 5 s with two decimals: over less than this its damping cannot be undone."""
 _UNITS = {signal.name: signal.unit for signal in SIGNALS}
@@ -301,7 +303,7 @@ def _paging(samples: Samples, facts: BoxFacts) -> list[SignalSeries]:
 
 def _is_multiplied(series: GroupSeries, facts: BoxFacts) -> bool:
     """Whether page counts carry the factor 4096: every one of at least three distinct values is a multiple of it."""
-    if facts.os_type == "windows":
+    if facts.os_type == "windows" or series.source in _PLAIN_PAGES:
         return False
     names = ("paging_major_faults", "paging_minor_faults", "paging_swap_in_pages", "paging_swap_out_pages")
     values = {v for name in names for v in series.columns.get(name, ()) if v}
