@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from hosts_mcp.diagnosis import engine
 from hosts_mcp.diagnosis.accounted import accounted
+from hosts_mcp.diagnosis.engine import Wanted
 from hosts_mcp.diagnosis.model import Box, Case, Process, Workload
 from hosts_mcp.hosts.identity import Inventory
 from hosts_mcp.signals.devices import derive_devices
@@ -28,7 +29,8 @@ RUNS = 1000
 PROCESS_METRICS = ("process.cpu.time", "process.memory.usage", "process.disk.io")
 UNFINISHED_OR_FAILED = 2
 PROCESS_SCRAPES = 240
-BORN = ("process.cpu.time", "process.disk.io")
+PAST_SCRAPES = 30
+BORN = {"process.cpu.time": "process_cpu_cores", "process.disk.io": "process_io_bytes_per_second"}
 
 
 def gather(store: Store, trace_id: bytes, now_ns: int) -> Case:
@@ -51,10 +53,10 @@ def gather(store: Store, trace_id: bytes, now_ns: int) -> Case:
     )
     wanted = engine.windows_wanted(case)
     boxes = dict(case.boxes)
-    for place, (low, high) in wanted.items():
+    for place, look in wanted.items():
         if place in by_id:
-            boxes[place] = _box(store, by_id[place], inventory, low, high, now_ns)
-    return replace(case, boxes=boxes, peers=_peers(store, case, wanted))
+            boxes[place] = _box(store, by_id[place], inventory, look, now_ns)
+    return replace(case, boxes=boxes, peers=_peers(store, case))
 
 
 def _needs_details(spans: Sequence[Span]) -> bool:
@@ -87,7 +89,7 @@ def _histories(store: Store, spans: Sequence[Span], start: int) -> dict[tuple[st
     return found
 
 
-def _peers(store: Store, case: Case, wanted: Mapping[int, tuple[int, int]]) -> list[Run]:
+def _peers(store: Store, case: Case) -> list[Run]:
     """Runs of the root operation on any host around the trace."""
     present = {s.span_id for s in case.spans}
     top = min((s for s in case.spans if s.parent_id not in present), key=lambda s: s.start_ns)
@@ -119,7 +121,8 @@ def _named(host: Host, inventory: Inventory, now_ns: int) -> Box:
     )
 
 
-def _box(store: Store, host: Host, inventory: Inventory, low: int, high: int, now_ns: int) -> Box:
+def _box(store: Store, host: Host, inventory: Inventory, look: Wanted, now_ns: int) -> Box:
+    low, high = look.start_ns, look.end_ns
     machine = inventory.box_of(host)
     box = _named(host, inventory, now_ns)
     if host.kind == "container":
@@ -129,6 +132,8 @@ def _box(store: Store, host: Host, inventory: Inventory, low: int, high: int, no
     samples = store.samples(machine.id, low, high)
     facts = facts_from(samples, box.facts)
     signals = dict(derive(samples, facts))
+    if facts.memory_bytes is None and (total := signals.get("memory_total_bytes")) is not None:
+        facts = replace(facts, memory_bytes=next((int(v) for v in reversed(total.values) if v), None))
     if (awake := accounted(samples, facts)) is not None:
         signals[awake.name] = awake
     begin = high - ROLLUP_DAYS * 86_400 * NS
@@ -138,7 +143,7 @@ def _box(store: Store, host: Host, inventory: Inventory, low: int, high: int, no
         signals=signals,
         devices=derive_devices(store.points(machine.id, DEVICE_METRICS, low, high), facts),
         rollup=store.rollup(machine.id, begin, high),
-        processes=_processes(store, machine.id, facts, low, high),
+        processes=_processes(store, machine.id, facts, look),
         boots_ns=_boots(machine, samples),
         logs=store.logs(host_id=machine.id, start_ns=low, end_ns=high),
         runs=store.runs_between(low, high, host_id=host.id, limit=RUNS),
@@ -175,37 +180,72 @@ def _workload(store: Store, host: Host, low: int, high: int) -> Workload:
     return Workload(host.key, host.name, found)
 
 
-def _processes(store: Store, host_id: int, facts: BoxFacts, low: int, high: int) -> list[Process]:
-    entities = store.processes(host_id, low, high)
+def _processes(store: Store, host_id: int, facts: BoxFacts, look: Wanted) -> list[Process]:
+    """Every scrape around the trace, a few of the time before: growth needs a past, not all of it."""
+    entities = store.processes(host_id, look.start_ns, look.end_ns)
     if not entities:
         return []
-    raw = store.points(host_id, PROCESS_METRICS, low, high, entity_kind="process", limit_scrapes=PROCESS_SCRAPES)
+
+    def read(start: int, end: int, limit: int | None) -> list[RawSeries]:
+        return store.points(host_id, PROCESS_METRICS, start, end, entity_kind="process", limit_scrapes=limit)
+
+    past = read(look.start_ns, look.focus_ns, PAST_SCRAPES) if look.focus_ns > look.start_ns else []
+    raw = _joined(past, read(max(look.start_ns, look.focus_ns), look.end_ns, PROCESS_SCRAPES))
     series = derive_processes(raw, facts)
-    first = _since_birth(entities, raw, low)
-    return [_process(e, {**series.get(e.id, {}), **first.get(e.id, {})}) for e in entities]
+    first = _since_birth(entities, raw, look.start_ns)
+    return [_process(e, _with_first(series.get(e.id, {}), first.get(e.id, {}))) for e in entities]
+
+
+def _joined(past: Sequence[RawSeries], near: Sequence[RawSeries]) -> list[RawSeries]:
+    """One series per entity and slot out of two reads, one after the other."""
+    before = {(s.entity_id, s.slot): s for s in past}
+    out = []
+    for series in near:
+        old = before.pop((series.entity_id, series.slot), None)
+        if old is not None:
+            series = replace(
+                series,
+                times_ns=[*old.times_ns, *series.times_ns],
+                values=[*old.values, *series.values],
+                starts_ns=[*old.starts_ns, *series.starts_ns],
+            )
+        out.append(series)
+    return [*before.values(), *out]
 
 
 def _since_birth(entities: Sequence[Entity], raw: Sequence[RawSeries], low: int) -> dict[int, dict[str, SignalSeries]]:
-    """Rates of processes born inside the window, with their first reading: it counts from the birth.
+    """The rate of a process born inside the window up to its first reading, which counts from its birth.
 
     A program that lives for less than two scrapes has no other rate, and what begins with an incident is what it is.
     """
     born = {e.id: e.started_ns for e in entities if e.started_ns is not None and e.started_ns >= low}
-    counted: dict[int, list[RawSeries]] = defaultdict(list)
+    totals: dict[tuple[int, str], tuple[int, float]] = {}
     for series in raw:
         start = born.get(series.entity_id)
-        if start is None or not series.times_ns or series.times_ns[0] <= start:
+        name = BORN.get(series.slot.metric)
+        if start is None or name is None or not series.times_ns or series.times_ns[0] <= start:
             continue
-        if series.slot.metric in BORN and series.slot.kind == "counter":
-            grown = replace(
-                series,
-                times_ns=[start, *series.times_ns],
-                values=[0.0, *series.values],
-                starts_ns=[*series.starts_ns[:1], *series.starts_ns],
+        _, total = totals.get((series.entity_id, name), (0, 0.0))
+        totals[series.entity_id, name] = (series.times_ns[0], total + series.values[0])
+    out: dict[int, dict[str, SignalSeries]] = defaultdict(dict)
+    for (entity, name), (end, total) in totals.items():
+        start = born[entity]
+        out[entity][name] = SignalSeries(name, "", [start], [end], [total / ((end - start) / NS)])
+    return out
+
+
+def _with_first(rates: Mapping[str, SignalSeries], first: Mapping[str, SignalSeries]) -> dict[str, SignalSeries]:
+    out = dict(rates)
+    for name, head in first.items():
+        if (rest := rates.get(name)) is not None:
+            head = replace(
+                rest,
+                starts_ns=[*head.starts_ns, *rest.starts_ns],
+                ends_ns=[*head.ends_ns, *rest.ends_ns],
+                values=[*head.values, *rest.values],
             )
-            counted[series.entity_id].append(grown)
-    found = derive_processes([series for parts in counted.values() for series in parts], BoxFacts())
-    return {e: dict(signals) for e, signals in found.items()}
+        out[name] = head
+    return out
 
 
 def _process(entity: Entity, signals: Mapping[str, SignalSeries]) -> Process:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from hosts_mcp.diagnosis import (
     companions,
@@ -42,6 +43,7 @@ from hosts_mcp.diagnosis.model import (
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.table import TABLE, Table
 
+FOCUS_SECONDS = 300.0
 ALL_HOSTS = ("err_timeout", "err_conn")
 """A failure that another host's pressure can make; any other failure is judged where it happened."""
 
@@ -58,9 +60,20 @@ def assess(case: Case, t: Table = TABLE) -> Diagnosis:
     return _tell(case, found, losses, parts, judged, readings, ruling, main, t)
 
 
-def windows_wanted(case: Case, t: Table = TABLE) -> dict[int, tuple[int, int]]:
-    """Host id -> [start, end) ns of the exact samples that `assess` will look at; boxes need no signals for this."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which exact samples of a host `assess` looks at: [start, end) ns; from `focus` on every scrape matters."""
+
+    start_ns: int
+    focus_ns: int
+    end_ns: int
+
+
+def windows_wanted(case: Case, t: Table = TABLE) -> dict[int, Wanted]:
+    """Host id -> what to read of it. The case's boxes need no signals for this. Empty when no host will be judged."""
     found = symptom.find(case, t)
+    if found.kind == "none":
+        return {}
     losses = excess.losses(case, found.root, _end(case, found), t)
     out = {}
     for host in _hosts(case, found, losses, t):
@@ -71,7 +84,11 @@ def windows_wanted(case: Case, t: Table = TABLE) -> dict[int, tuple[int, int]]:
         look = windows.effect(here, found, begin, iv / NS, t)
         lead = windows.lead(found.duration_seconds, iv / NS, t)
         after = windows.after(look.end, iv / NS, t)
-        out[host] = (begin + round(min(lead.start, look.start) * NS) - 2 * iv, begin + round(after.end * NS) + 2 * iv)
+        out[host] = Wanted(
+            begin + round(min(lead.start, look.start) * NS) - 2 * iv,
+            begin + round(min(0.0, look.start) * NS) - round(FOCUS_SECONDS * NS),
+            begin + round(after.end * NS) + 2 * iv,
+        )
     return out
 
 
