@@ -176,6 +176,10 @@ def test_memory_with_the_old_meaning_of_used_is_an_upper_bound_and_says_so():
     assert "old_memory_formula" in found["memory_used_ratio"].quality
 
 
+def test_a_system_that_tells_no_cache_apart_has_no_old_formula():
+    assert derive(memory(total=10, used=3, free=7), LINUX)["memory_used_ratio"].quality == frozenset()
+
+
 def test_the_available_metric_decides():
     box = memory(total=TOTAL, used=USED_OLD, free=FREE, buffers=BUFFERS, cached=CACHED, available=AVAILABLE)
     assert signal(box, "memory_used_ratio") == [round(1 - AVAILABLE / TOTAL, 6)]

@@ -6,7 +6,7 @@ states no longer add up (contrib#42223, contrib#45413). Slab is never added: it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hosts_mcp.signals.model import BoxFacts, GroupSeries
@@ -26,30 +26,27 @@ class Memory:
 
 
 def memory(series: GroupSeries, facts: BoxFacts) -> Memory:
-    """Total and available bytes at each reading; marks `estimated_total`, `old_memory_formula`, `upper_bound`."""
-    count = len(series.times_ns)
+    """Total and available bytes at each reading; marks `estimated_total`, `old_memory_formula`."""
+    nothing = (None,) * len(series.times_ns)
 
     def column(name: str) -> Sequence[float | None]:
-        return series.columns.get(name, (None,) * count)
+        return series.columns.get(name, nothing)
 
     marks: set[str] = set()
-    sums = [_sum([column(name)[i] for name in _ADDITIVE]) for i in range(count)]
+    sums = [_sum(parts) for parts in zip(*(column(name) for name in _ADDITIVE), strict=True)]
     total = _total(series, facts, sums, marks)
+    sent, used, share = (column(f"memory_{n}") for n in ("available_bytes", "used_bytes", "available_utilization"))
     available: Column = []
-    for i in range(count):
-        whole, sent, used = total[i], column("memory_available_bytes")[i], column("memory_used_bytes")[i]
-        if sent is not None:
-            available.append(sent)
-        elif used is not None and whole is not None and not _is_sum(sums[i], whole):
-            available.append(max(0.0, whole - used))
-        elif used is not None and whole is not None and sums[i] is not None:
-            # The old formula: what is cached can mostly be reclaimed, shared memory cannot.
-            marks.add("old_memory_formula")
-            available.append(max(0.0, whole - used))
-        elif (share := column("memory_available_utilization")[i]) is not None and whole is not None:
-            available.append(share * whole)
+    for whole, left, taken, free_share, states in zip(total, sent, used, share, sums, strict=True):
+        if left is not None or whole is None:
+            available.append(left)
+        elif taken is not None:
+            available.append(max(0.0, whole - taken))
+            if "memory_cached_bytes" in series.columns and _is_sum(states, whole):
+                # What is cached can mostly be reclaimed, shared memory cannot: this is the most there can be.
+                marks.add("old_memory_formula")
         else:
-            available.append(None)
+            available.append(None if free_share is None else free_share * whole)
     return Memory(total, available, frozenset(marks))
 
 
@@ -109,7 +106,7 @@ def _is_sum(sum_: float | None, total: float) -> bool:
     return sum_ is not None and abs(sum_ - total) <= _SAME * total
 
 
-def _sum(values: Sequence[float | None]) -> float | None:
+def _sum(values: Iterable[float | None]) -> float | None:
     known = [v for v in values if v is not None]
     return sum(known) if known else None
 

@@ -8,7 +8,8 @@ and #1903 (idle and iowait running backwards by less than three seconds), proc(5
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 from hosts_mcp.signals.model import RawSeries
 
@@ -23,8 +24,7 @@ OWN_START = frozenset({"app"})
 """Sources whose start time is the writer's, while the counters count since boot."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """From reading `before` to reading `after` of one series or row; `since_ns` is what the increase covers from."""
 
     before: int
@@ -61,6 +61,7 @@ def steps(
     began = [start if start < time else 0 for start, time in zip(starts_ns, times_ns, strict=True)]
     if several_writers(began):
         return []
+    doubtful = [values for values in counters if _ever_falls(values)]
     found: list[Step] = []
     fallen: list[int] = []
     before = 0
@@ -70,7 +71,7 @@ def steps(
             before = after
             continue
         comparable = sets is None or sets[before] == sets[after]
-        fell = any(_fell(values[before], values[after], clamps, wraps) for values in counters)
+        fell = any(_fell(values[before], values[after], clamps, wraps) for values in doubtful)
         if _restarted(began[before], began[after], since):
             found.append(Step(before, after, began[after], until, True, comparable and fell and from_zero))
         else:
@@ -136,6 +137,10 @@ def several_writers(starts_ns: Sequence[int]) -> bool:
 def _often(positions: Sequence[int]) -> bool:
     """More than twice within ten points."""
     return any(later - earlier <= 10 for earlier, later in zip(positions, positions[2:], strict=False))
+
+
+def _ever_falls(values: Sequence[float | None]) -> bool:
+    return any(b < a for a, b in pairwise(values) if a is not None and b is not None)
 
 
 def _fell(older: float | None, newer: float | None, clamps: bool, wraps: bool) -> bool:
