@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from statistics import median
+from typing import Any
 
 from hosts_mcp.hosts import findings
 from hosts_mcp.signals.devices import derive_devices
-from hosts_mcp.signals.model import BoxFacts, Samples, SignalSeries
-from hosts_mcp.signals.rollup import DEVICE_METRICS, five_minutes
+from hosts_mcp.signals.model import BoxFacts, Rollup, Samples
+from hosts_mcp.signals.rollup import BIN_NS, DEVICE_METRICS, five_minutes
 from hosts_mcp.signals.samples import derive, facts_from
-from hosts_mcp.store.protocol import FindingRow, Host, Rollup, Store
+from hosts_mcp.store.protocol import FindingRow, Host, Store
 from hosts_mcp.timerange import NS
 
-FACT_ROWS = 64
+FACT_ROWS = 24
 """Newest rows per group that a host's interval and core count are taken from."""
 FINDING_WINDOW_NS = 1800 * NS
 LEAD_NS = 600 * NS
 """Read before a rollup window, so that its first rate and the damped load have a past."""
+ENOUGH_SPACINGS = 2
 
 
 def facts_of(host: Host) -> BoxFacts:
@@ -27,29 +29,83 @@ def facts_of(host: Host) -> BoxFacts:
 
 
 def interval_ns(samples: Samples) -> int | None:
-    """Median spacing of the most frequent group, ns; None before two rows."""
+    """Median spacing of the most frequent group, ns; None before three rows of it."""
     spacings = [
         median(b - a for a, b in zip(series.times_ns, series.times_ns[1:], strict=False))
         for series in samples.values()
-        if len(series.times_ns) > 1
+        if len(series.times_ns) > ENOUGH_SPACINGS
     ]
     return round(min(spacings)) if spacings else None
 
 
 class Derived:
-    """Remembers per host up to where facts and findings were computed, and nothing else."""
+    """Remembers per host up to which point facts were computed, and nothing else."""
 
     def __init__(self, reader: Store) -> None:
         self._reader = reader
-        self._seen: dict[str, dict[int, int]] = {"facts": {}, "findings": {}}
+        self._done: dict[int, int] = {}
 
-    def _changed(self, what: str) -> list[Host]:
-        """Hosts with newer points than when this was last asked for `what`."""
-        seen, hosts = self._seen[what], self._reader.hosts()
-        changed = [h for h in hosts if h.newest_ns is not None and seen.get(h.id) != h.newest_ns]
-        for host in changed:
-            seen[host.id] = host.newest_ns or 0
+    def facts(self) -> list[tuple[int, dict[str, Any]]]:
+        """(host id, changed facts) of every host with newer points than at the last call."""
+        hosts = {h.id: h for h in self._reader.hosts() if h.newest_ns and self._done.get(h.id) != h.newest_ns}
+        changed = []
+        for host_id, samples in self._reader.newest(hosts, FACT_ROWS).items():
+            host = hosts[host_id]
+            self._done[host_id] = host.newest_ns or 0
+            found = facts_from(samples, BoxFacts(os_type=host.os_type))
+            facts = {
+                "interval_ns": interval_ns(samples) or host.interval_ns,
+                "cpu_count": found.cpu_count or host.cpu_count,
+                "memory_bytes": found.memory_bytes or host.memory_bytes,
+            }
+            if any(getattr(host, name) != value for name, value in facts.items()):
+                changed.append((host_id, facts))
         return changed
 
-    def facts(self) -> dict[int, BoxFacts | int]:
-        raise NotImplementedError
+    def rollups(self, bins: Iterable[tuple[int, int, int]]) -> list[tuple[int, list[Rollup]]]:
+        """Five-minute signals of (host id, start, end) bins, by host; neighbouring bins are derived together."""
+        hosts = {h.id: h for h in self._reader.hosts()}
+        found = []
+        for host_id, own in groupby(sorted(bins), key=lambda b: b[0]):
+            windows = _windows([start for _, start, _ in own])
+            host = hosts.get(host_id)
+            if host is not None:
+                found.append((host_id, [self._rollup(host, start, end) for start, end in windows]))
+        return found
+
+    def _rollup(self, host: Host, start_ns: int, end_ns: int) -> Rollup:
+        facts = facts_of(host)
+        samples = self._reader.samples(host.id, start_ns - LEAD_NS, end_ns)
+        disk = samples.get("disk")
+        several = disk is not None and any((v or 0) > 1 for v in disk.columns.get("disk_count", ()))
+        raw = self._reader.points(host.id, _DISK_METRICS, start_ns - LEAD_NS, end_ns) if several or disk else []
+        return five_minutes(samples, derive_devices(raw, facts), facts, start_ns, end_ns)
+
+    def findings(self, now_ns: int) -> Iterator[tuple[Host, Sequence[FindingRow]]]:
+        """Every host with findings to write."""
+        for host in self._reader.hosts():
+            if host.kind == "container" or host.newest_ns is None:
+                continue
+            end = host.newest_ns + 1
+            start = end - FINDING_WINDOW_NS
+            facts = facts_of(host)
+            signals = derive(self._reader.samples(host.id, start, end), facts)
+            devices = derive_devices(self._reader.points(host.id, DEVICE_METRICS, start, end, limit_scrapes=180), facts)
+            before = self._reader.findings(host.id, open_only=False, start_ns=start)
+            rows = findings.evaluate(host, signals, devices, before, now_ns)
+            if rows and rows != before:
+                yield host, rows
+
+
+_DISK_METRICS = tuple(name for name in DEVICE_METRICS if "disk" in name)
+
+
+def _windows(starts_ns: Sequence[int]) -> list[tuple[int, int]]:
+    """Sorted bin starts -> [start, end) of runs of neighbouring bins."""
+    windows: list[tuple[int, int]] = []
+    for start in starts_ns:
+        if windows and windows[-1][1] == start:
+            windows[-1] = (windows[-1][0], start + BIN_NS)
+        else:
+            windows.append((start, start + BIN_NS))
+    return windows

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from hosts_mcp.ingest.derived import Derived
@@ -28,8 +29,7 @@ T = TypeVar("T")
 QUIET_NS = 120 * NS
 """A trace without a new span for so long is settled; late spans unsettle it."""
 TRACES_PER_SLICE = 200
-BINS_PER_SLICE = 24
-HOSTS_PER_SLICE = 50
+BINS_PER_SLICE = 288
 
 
 @dataclass(slots=True)
@@ -115,21 +115,21 @@ class Jobs:
         return len(quiet) == TRACES_PER_SLICE
 
     def _facts(self) -> bool:
-        changed = self._derived.facts(HOSTS_PER_SLICE)
+        changed = self._derived.facts()
         if changed:
-            self._write(lambda w: [w.update_host(host) for host in changed])
+            self._write(lambda _: self._pipeline.placer.amend(changed))
         return False
 
     def _rollup(self) -> bool:
         bins = self._write(lambda w: w.dirty_bins(BINS_PER_SLICE))
-        done = [(host_id, self._derived.rollup(host_id, start, end)) for host_id, start, end in bins]
+        done = self._derived.rollups(bins)
         if done:
-            self._write(lambda w: [w.write_rollup(host_id, rollup) for host_id, rollup in done])
+            self._write(lambda w: [w.write_rollup(host_id, one) for host_id, rollups in done for one in rollups])
         return len(bins) == BINS_PER_SLICE
 
     def _findings(self) -> bool:
         for host, rows in self._derived.findings(time.time_ns()):
-            self._write(lambda w, host=host, rows=rows: w.write_findings(host.id, rows))
+            self._write(partial(SqliteWriter.write_findings, host_id=host.id, rows=rows))
         return False
 
     def _retain(self) -> bool:

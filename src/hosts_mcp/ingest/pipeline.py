@@ -44,6 +44,7 @@ class _Arrival:
 class _Job:
     work: Callable[[SqliteWriter], Any]
     done: Future[Any]
+    forgets: bool
 
 
 @dataclass(slots=True)
@@ -110,9 +111,9 @@ class Pipeline:
         # Shielded: a sender that hangs up must not unmake the answer of what is being committed.
         return await asyncio.shield(asyncio.wrap_future(arrival.done))
 
-    def submit(self, work: Callable[[SqliteWriter], T]) -> Future[T]:
-        """Run a job in the writer thread, inside a transaction of its own."""
-        job = _Job(work, Future())
+    def submit(self, work: Callable[[SqliteWriter], T], *, forgets: bool = False) -> Future[T]:
+        """Run a job in the writer thread, inside a transaction of its own. `forgets`: it may remove hosts."""
+        job = _Job(work, Future(), forgets)
         if self._stopping:
             job.done.set_exception(Busy("The server is stopping."))
         else:
@@ -124,7 +125,7 @@ class Pipeline:
     def _work(self) -> None:
         try:
             self._writer = self._open_writer()
-            self._placer = Placer(self._writer)
+            self.placer = Placer(self._writer)
         except BaseException as error:
             self._opened.set_exception(error)
             return
@@ -162,14 +163,12 @@ class Pipeline:
 
     def _commit_group(self, gathered: tuple[list[_Arrival], _Job | None]) -> _Job | None:
         group, job = gathered
-        answers: list[tuple[_Arrival, Reply]] = []
         began = time.perf_counter()
         try:
             self._writer.begin()
-            for arrival in group:
-                if (reply := self._store(arrival)) is not None:
-                    answers.append((arrival, reply))
-            self._placer.flush()
+            stored = ((arrival, self._store(arrival)) for arrival in group)
+            answers = [(arrival, reply) for arrival, reply in stored if reply is not None]
+            self.placer.flush()
             self._writer.commit()
         except Exception as error:
             self._fail(group, error)
@@ -197,14 +196,14 @@ class Pipeline:
             if not self._writer.first_time(digest, request.arrived_ns):
                 count.retries += 1
                 return Reply()
-            reply = self._placer.place(request, batch)
+            reply = self.placer.place(request, batch)
         except StoreBusy:
             raise
         except Exception:
             # A defect of ours. Refusing for good keeps a poisonous request from being retried for ever.
             log.exception("a %s request of %d bytes could not be stored", request.signal, len(request.body))
             self._writer.undo()
-            self._placer.reset()
+            self.placer.reset()
             count.defects += 1
             _fail(arrival.done, Undecodable("The server could not store this request; its log says why."))
             return None
@@ -223,7 +222,7 @@ class Pipeline:
             self._writer.rollback()
         except Exception:
             log.exception("rollback failed")
-        self._placer.reset()
+        self.placer.reset()
         for arrival in group:
             _fail(arrival.done, Busy(f"The database refuses writes: {self.refusing}", retry_after_seconds=2.0))
 
@@ -236,9 +235,11 @@ class Pipeline:
             self._writer.commit()
         except Exception as error:
             self._writer.rollback()
-            self._placer.reset()
+            self.placer.reset()
             job.done.set_exception(error)
             return
+        if job.forgets:
+            self.placer.reset()
         job.done.set_result(result)
 
     def _refuse_rest(self) -> None:

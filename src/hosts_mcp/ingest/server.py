@@ -48,8 +48,8 @@ class Ingest:
         return self._pipeline.accept
 
     def run(self, job: Callable[[SqliteWriter], T]) -> asyncio.Future[T]:
-        """Run `job` in the writer thread inside a transaction of its own."""
-        return asyncio.wrap_future(self._pipeline.submit(job))
+        """Run `job` (forget a host, say) in the writer thread inside a transaction of its own."""
+        return asyncio.wrap_future(self._pipeline.submit(job, forgets=True))
 
     async def settle(self) -> None:
         """Bring everything that is derived (runs, rollups, findings) up to date now, as after an import."""

@@ -1,0 +1,301 @@
+"""Gives every decoded item its place: which host, which entity; and brings the inventory up to date as it goes.
+
+Lives in the writer thread. What it remembers is a cache over the file and may be dropped at any time (`reset`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+from hosts_mcp.hosts.identity import Inventory, hosts_on_points, identify, process_identity
+from hosts_mcp.hosts.status import fresh
+from hosts_mcp.otlp.batch import LogsBatch, MetricsBatch, PointGroup, Resource, TracesBatch, Value
+from hosts_mcp.otlp.transport import Reply, Request
+from hosts_mcp.signals import logs
+from hosts_mcp.signals.catalogue import is_container_metric, is_host_metric, is_process_metric, source_of
+from hosts_mcp.store.protocol import Arrived, Host, KeptLog, StoreWriter
+from hosts_mcp.text import clean
+from hosts_mcp.timerange import NS
+
+Kind = Literal["host", "process", "container", "other"]
+
+REMEMBERED = 100_000
+LAG_WINDOW_NS = 3600 * NS
+_NAMED_ON_POINTS = frozenset({"telegraf", "vector"})
+_SECRET = ("process.command", "process.command_line", "process.command_args")
+"""Never kept of the resource that sends spans: a command line may hold secrets."""
+_LONGEST_VALUE = 512
+UNIDENTIFIED = (
+    "These metrics name no host. Add a resourcedetection processor (detectors: [env, system]) to the collector's "
+    "metrics pipeline; `hosts-mcp config collector` prints it."
+)
+
+
+@dataclass(slots=True)
+class _News:
+    """What the transaction under way learned of a host."""
+
+    newest_ns: int = 0
+    arrived_ns: int = 0
+    fresh_ns: int = 0
+    lag_ns: int | None = None
+
+
+class Placer:
+    def __init__(self, writer: StoreWriter) -> None:
+        self._writer = writer
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything and read the inventory anew (after a rollback, or when hosts were removed)."""
+        self._inventory = Inventory(self._writer.hosts())
+        self._places: dict[tuple[Any, ...], Host | None] = {}
+        self._news: dict[int, _News] = {}
+        self._lags: dict[int, tuple[int, int, int]] = {}
+        self._arrived: Counter[tuple[str, str, str | None, bool]] = Counter()
+        self._arrived_ns = 0
+        self._joined: set[bytes] = set()
+        self._rejoin = False
+
+    def place(self, request: Request, batch: MetricsBatch | TracesBatch | LogsBatch) -> Reply:
+        """Hand everything in the batch to the writer; what is refused or worth a warning stands in the reply."""
+        self._arrived_ns = max(self._arrived_ns, request.arrived_ns)
+        if isinstance(batch, MetricsBatch):
+            return self._metrics(request, batch)
+        if isinstance(batch, TracesBatch):
+            return self._traces(request, batch)
+        return self._logs(request, batch)
+
+    def flush(self) -> None:
+        """Write what the hosts' rows and the arrival counters have to say; before every commit."""
+        for host_id, news in self._news.items():
+            self._update(host_id, news)
+        self._news.clear()
+        if self._rejoin:
+            self._join_again()
+        for (signal, what, service, kept), count in self._arrived.items():
+            self._writer.count(Arrived(signal, what, service, kept, count, self._arrived_ns))  # type: ignore[arg-type]
+        self._arrived.clear()
+
+    def amend(self, changes: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
+        """Set facts of hosts (interval, cores, memory) that were computed from their samples."""
+        for host_id, facts in changes:
+            if (host := self._inventory.hosts.get(host_id)) is not None:
+                changed = replace(host, **facts)
+                self._writer.update_host(changed)
+                self._inventory.put(changed)
+
+    # ---- metrics ----------------------------------------------------------------------------------------------
+
+    def _metrics(self, request: Request, batch: MetricsBatch) -> Reply:
+        unidentified = False
+        for group in batch.groups:
+            source = source_of(group.scope, group.slots)
+            for kind, part in _by_kind(group, source):
+                host = self._keep(request, kind, part, source)
+                unidentified |= host is not None and host.kind == "unidentified"
+                self._arrived[_tally(part, source, host is not None)] += len(part.values)
+        for (metric, data), count in batch.other_points.items():
+            self._arrived["metrics", f"{_family(metric)} ({data})", None, False] += count
+        return _reply(batch.rejected, UNIDENTIFIED if unidentified else "")
+
+    def _keep(self, request: Request, kind: Kind, group: PointGroup, source: str) -> Host | None:
+        """Store one group of one kind; None when it is only counted."""
+        if kind == "other" and (source == "app" or group.resource.text("service.name") is not None):
+            return None
+        if source in _NAMED_ON_POINTS and len(named := hosts_on_points(group.slots)) > 1:
+            parts = [_pick(group, positions) for positions in named.values()]
+            kept = [self._keep(request, kind, part, source) for part in parts]
+            return next((host for host in kept if host is not None), None)
+        host = self._host(request, kind, group, source)
+        if host is None:
+            return None
+        entity = self._entity(kind, host, group, request.arrived_ns)
+        if entity is None:
+            return None
+        self._writer.add_points(host.id, entity, source, group, request.arrived_ns)
+        if kind != "process":
+            self._note(host, group.time_ns, request.arrived_ns)
+        return host
+
+    def _host(self, request: Request, kind: Kind, group: PointGroup, source: str) -> Host | None:
+        resource = group.resource
+        boot_ns = 0 if kind == "process" else group.start_ns
+        named = group.slots[0].get("host") if source in _NAMED_ON_POINTS else None
+        key = (resource.key, source, request.peer, boot_ns, kind == "process", named)
+        if key in self._places:
+            found = self._places[key]
+            return None if found is None else self._inventory.hosts[found.id]
+        identity = identify(resource, source=source, peer=request.peer, start_ns=boot_ns, slots=group.slots)
+        placement = self._inventory.place(identity, request.arrived_ns)
+        for changed in placement.updated:
+            self._writer.update_host(changed)
+            self._inventory.put(changed)
+        host = placement.host
+        if host is not None and placement.is_new:
+            host = self._writer.add_host(replace(host, first_arrived_ns=request.arrived_ns))
+            self._inventory.put(host)
+        if host is not None and (placement.is_new or placement.updated):
+            self._rejoin = True
+        if len(self._places) > REMEMBERED:
+            self._places.clear()
+        if host is not None or not identity.makes_host:
+            self._places[key] = host
+        if host is None:
+            self._places.pop(key, None)  # its host may still come
+        return host
+
+    def _entity(self, kind: Kind, host: Host, group: PointGroup, arrived_ns: int) -> int | None:
+        if kind == "process":
+            process = process_identity(group.resource, group.start_ns)
+            if process is None:
+                return None
+            return self._writer.entity(
+                "process", host.id, process.key, process.attributes, process.started_ns, group.time_ns, arrived_ns
+            )
+        # A workload's own row is its host row: its points are `of the host` there.
+        return self._writer.entity("host", host.id, b"", host.attributes, None, group.time_ns, arrived_ns)
+
+    def _note(self, host: Host, time_ns: int, arrived_ns: int) -> None:
+        news = self._news.setdefault(host.id, _News())
+        news.newest_ns = max(news.newest_ns, time_ns)
+        news.arrived_ns = max(news.arrived_ns, arrived_ns)
+        lag = arrived_ns - time_ns
+        news.lag_ns = lag if news.lag_ns is None else min(news.lag_ns, lag)
+        self._inventory.seen(host.id, arrived_ns, time_ns)
+
+    def _update(self, host_id: int, news: _News) -> None:
+        host = self._inventory.hosts.get(host_id)
+        if host is None or news.lag_ns is None:
+            return
+        usual = self._usual_lag(host_id, news.lag_ns, news.arrived_ns)
+        alive = fresh(news.lag_ns, usual_lag_ns=host.usual_lag_ns, interval_ns=host.interval_ns)
+        changed = replace(
+            host,
+            newest_ns=max(host.newest_ns or 0, news.newest_ns),
+            last_arrived_ns=max(host.last_arrived_ns, news.arrived_ns if alive else 0),
+            usual_lag_ns=usual,
+        )
+        if changed != host:
+            self._writer.update_host(changed)
+            self._inventory.put(changed)
+
+    def _usual_lag(self, host_id: int, lag_ns: int, arrived_ns: int) -> int:
+        """Smallest lag of this hour and the one before, by arrival."""
+        hour = arrived_ns // LAG_WINDOW_NS
+        known, current, previous = self._lags.get(host_id, (hour, lag_ns, lag_ns))
+        if hour != known:
+            current, previous = lag_ns, current if hour == known + 1 else lag_ns
+        current = min(current, lag_ns)
+        self._lags[host_id] = (hour, current, previous)
+        return min(current, previous)
+
+    # ---- spans and logs ---------------------------------------------------------------------------------------
+
+    def _traces(self, request: Request, batch: TracesBatch) -> Reply:
+        placed = []
+        for span in batch.spans:
+            entity = self._service(span.resource, request.peer, span.start_ns, request.arrived_ns)
+            placed.append((entity, span))
+            self._arrived["traces", span.scope or "spans", span.resource.text("service.name"), True] += 1
+        if placed:
+            self._writer.add_spans(placed, request.arrived_ns)
+        return _reply(batch.rejected)
+
+    def _service(self, resource: Resource, peer: str, seen_ns: int, arrived_ns: int) -> int:
+        """The entity of a resource that sends spans or logs, joined to its host when it is seen for the first time."""
+        attributes = _service_attributes(resource)
+        entity = self._writer.entity("service", None, resource.key, attributes, None, seen_ns, arrived_ns)
+        if resource.key not in self._joined:
+            if len(self._joined) > REMEMBERED:
+                self._joined.clear()
+            self._joined.add(resource.key)
+            join = self._inventory.join(resource, peer)
+            self._writer.join_service(entity, join.host_id, join.rule, join.confidence)
+        return entity
+
+    def _join_again(self) -> None:
+        """Spans may come before the metrics of their host: a changed inventory joins every service anew."""
+        self._rejoin = False
+        for entity in self._writer.service_entities():
+            join = self._inventory.join(Resource(entity.attributes, b""))
+            if entity.join_rule == "peer" and join.host_id is None:
+                continue  # the sender's address is not kept
+            if (join.host_id, join.rule, join.confidence) != (entity.host_id, entity.join_rule, entity.join_confidence):
+                self._writer.join_service(entity.id, join.host_id, join.rule, join.confidence)
+
+    def _logs(self, request: Request, batch: LogsBatch) -> Reply:
+        for record in batch.records:
+            found = logs.kept(record)
+            service = record.resource.text("service.name")
+            self._arrived["logs", found[0] if found else "log records", service, found is not None] += 1
+            if found is None:
+                continue
+            time_ns = record.time_ns or request.arrived_ns
+            entity = self._service(record.resource, request.peer, time_ns, request.arrived_ns)
+            host_id = self._inventory.join(record.resource, request.peer).host_id
+            kept = KeptLog(found[0], time_ns, host_id, entity, service, record.trace_id, record.span_id, found[1])
+            self._writer.add_log(kept, request.arrived_ns)
+        return _reply(batch.rejected)
+
+
+@lru_cache(maxsize=16_384)
+def _kind_of(metric: str) -> Kind:
+    if is_process_metric(metric):
+        return "process"
+    if is_container_metric(metric):
+        return "container"
+    return "host" if is_host_metric(metric) else "other"
+
+
+def _by_kind(group: PointGroup, source: str) -> list[tuple[Kind, PointGroup]]:
+    """The group, cut where its metrics belong to different things; nearly always it is in one piece."""
+    kinds = [_kind_of(slot.metric) for slot in group.slots]
+    if source == "app" or group.resource.text("process.pid") is None:
+        # Without a pid, or from an SDK, `process.*` describes the sender itself: an application metric.
+        kinds = ["other" if kind == "process" else kind for kind in kinds]
+    elif source == "hostmetrics":
+        kinds = ["process"] * len(kinds)
+    first = kinds[0]
+    if all(kind == first for kind in kinds):
+        return [(first, group)]
+    return [
+        (kind, _pick(group, [i for i, other in enumerate(kinds) if other == kind])) for kind in dict.fromkeys(kinds)
+    ]
+
+
+def _pick(group: PointGroup, positions: Sequence[int]) -> PointGroup:
+    return replace(
+        group, slots=tuple(group.slots[i] for i in positions), values=tuple(group.values[i] for i in positions)
+    )
+
+
+def _tally(group: PointGroup, source: str, kept: bool) -> tuple[str, str, str | None, bool]:
+    what = source if kept else _family(group.slots[0].metric)
+    return "metrics", what, group.resource.text("service.name"), kept
+
+
+def _family(metric: str) -> str:
+    """`http.server.request.duration` -> `http.server`: what arrives, in few words."""
+    return clean(".".join(metric.split(".")[:2]), 64)
+
+
+def _service_attributes(resource: Resource) -> dict[str, Value]:
+    kept = {
+        key: value if not isinstance(value, str) or len(value) <= _LONGEST_VALUE else value[:_LONGEST_VALUE]
+        for key, value in resource.attributes.items()
+        if key not in _SECRET
+    }
+    process = process_identity(resource, 0)
+    return kept | process.attributes if process is not None else kept
+
+
+def _reply(rejected: Counter[str], warning: str = "") -> Reply:
+    if not rejected:
+        return Reply(0, warning)
+    reasons = "; ".join(f"{count} x {reason}" for reason, count in rejected.most_common(5))
+    return Reply(rejected.total(), f"Refused: {reasons}. {warning}".strip())
