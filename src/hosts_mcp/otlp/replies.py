@@ -1,68 +1,52 @@
-"""What a transport answers: success, partial success and google.rpc.Status, in the request's encoding."""
+"""What a sender gets back: partial success and google.rpc.Status, in protobuf or JSON."""
 
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
-from google.rpc.code_pb2 import UNAVAILABLE
-from google.rpc.error_details_pb2 import RetryInfo
-from google.rpc.status_pb2 import Status
+from google.rpc import code_pb2, status_pb2
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from hosts_mcp.otlp.transport import Busy, Reply, Signal
+from hosts_mcp.otlp.transport import Reply, Signal
 
-Encoding = Literal["protobuf", "json"]
-
-
-def encode(reply: Reply, signal: Signal, encoding: Encoding) -> bytes:
-    """The body of a success. `partial_success` is unset unless something was refused or there is something to say."""
-    if not reply.rejected and not reply.message:
-        return b"{}" if encoding == "json" else b""
-    if encoding == "json":
-        # Not proto3 JSON by a library: counts are 64 bit and therefore strings, and zero is left out.
-        partial = {_REJECTED_JSON[signal]: str(reply.rejected)} if reply.rejected else {}
-        return json.dumps({"partialSuccess": partial | {"errorMessage": reply.message}}).encode()
-    return _partial(reply, signal)
-
-
-_REJECTED_JSON = {
-    Signal.METRICS: "rejectedDataPoints",
-    Signal.TRACES: "rejectedSpans",
-    Signal.LOGS: "rejectedLogRecords",
+_RESPONSES: dict[Signal, tuple[Any, str, str]] = {
+    Signal.METRICS: (ExportMetricsServiceResponse, "rejected_data_points", "rejectedDataPoints"),
+    Signal.TRACES: (ExportTraceServiceResponse, "rejected_spans", "rejectedSpans"),
+    Signal.LOGS: (ExportLogsServiceResponse, "rejected_log_records", "rejectedLogRecords"),
 }
 
-
-def _partial(reply: Reply, signal: Signal) -> bytes:
-    if signal is Signal.METRICS:
-        metrics = ExportMetricsServiceResponse()
-        metrics.partial_success.rejected_data_points = reply.rejected
-        metrics.partial_success.error_message = reply.message
-        return metrics.SerializeToString()
-    if signal is Signal.TRACES:
-        traces = ExportTraceServiceResponse()
-        traces.partial_success.rejected_spans = reply.rejected
-        traces.partial_success.error_message = reply.message
-        return traces.SerializeToString()
-    logs = ExportLogsServiceResponse()
-    logs.partial_success.rejected_log_records = reply.rejected
-    logs.partial_success.error_message = reply.message
-    return logs.SerializeToString()
+CODES = {
+    400: code_pb2.INVALID_ARGUMENT, 401: code_pb2.UNAUTHENTICATED, 403: code_pb2.PERMISSION_DENIED,
+    404: code_pb2.UNIMPLEMENTED, 405: code_pb2.UNIMPLEMENTED, 413: code_pb2.RESOURCE_EXHAUSTED,
+    415: code_pb2.INVALID_ARGUMENT, 421: code_pb2.PERMISSION_DENIED, 503: code_pb2.UNAVAILABLE,
+}  # fmt: skip
+"""HTTP status -> the gRPC code that stands in the body."""
 
 
-def status(code: int, message: str, encoding: Encoding) -> bytes:
-    """A google.rpc.Status; `code` is one of google.rpc.Code."""
-    if encoding == "json":
+def success(signal: Signal, reply: Reply) -> bytes:
+    """Empty when everything was taken and nothing is to be said, as the specification wants it."""
+    if not reply.rejected and not reply.message:
+        return b""
+    kind, field, _ = _RESPONSES[signal]
+    response = kind()
+    setattr(response.partial_success, field, reply.rejected)
+    response.partial_success.error_message = reply.message
+    return bytes(response.SerializeToString())
+
+
+def success_json(signal: Signal, reply: Reply) -> bytes:
+    if not reply.rejected and not reply.message:
+        return b"{}"
+    _, _, name = _RESPONSES[signal]
+    return json.dumps({"partialSuccess": {name: str(reply.rejected), "errorMessage": reply.message}}).encode()
+
+
+def failure(status: int, message: str, *, as_json: bool) -> bytes:
+    """google.rpc.Status, the body of every HTTP answer that is no success."""
+    code = CODES.get(status, code_pb2.UNKNOWN)
+    if as_json:
         return json.dumps({"code": code, "message": message}).encode()
-    return Status(code=code, message=message).SerializeToString()
-
-
-def retry_status(busy: Busy) -> bytes:
-    """The Status that tells a gRPC client to come back: UNAVAILABLE with RetryInfo."""
-    found = Status(code=UNAVAILABLE, message=str(busy))
-    seconds, fraction = divmod(busy.retry_after_seconds, 1)
-    found.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=int(seconds), nanos=int(fraction * 1e9))))
-    return found.SerializeToString()
+    return bytes(status_pb2.Status(code=code, message=message).SerializeToString())
