@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hosts_mcp.diagnosis.model import NS, Case, Process, Scene, Window
 from hosts_mcp.diagnosis.stats import median
@@ -163,7 +164,7 @@ def _reach(scene: Scene, signal: str) -> float:
     longest = max((p.signals[signal].ends_ns for p in scene.box.processes if signal in p.signals), key=len, default=())
     if len(longest) < 3:
         return scene.interval
-    return median([(b - a) / NS for a, b in zip(longest, longest[1:], strict=False)]) / 2
+    return median([(b - a) / NS for a, b in pairwise(longest)]) / 2
 
 
 def cpu_seconds(case: Case, scene: Scene, window: Window) -> float | None:

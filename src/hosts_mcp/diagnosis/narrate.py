@@ -115,9 +115,8 @@ def timeline(
     out: list[Moment] = []
     if main is not None:
         scene = main.scene
-        for boot in scene.box.boots_ns:
-            if s.start_ns <= boot <= s.at_ns + 600_000_000_000:
-                out.append(Moment(boot, "host restarted"))
+        boots = (b for b in scene.box.boots_ns if s.start_ns <= b <= s.at_ns + 600_000_000_000)
+        out += [Moment(boot, "host restarted") for boot in boots]
         if resource is not None and resource in RESOURCES and onset is not None:
             before = onset < 0
             when = f", {human_seconds(-onset)} before the trace" if before else ""

@@ -309,7 +309,7 @@ class Store(Protocol):
     def entities(self, ids: Iterable[int]) -> Mapping[int, Entity]: ...
 
     def services(self, host_id: int | None = None, since_ns: int = 0) -> list[Entity]:
-        """Entities that sent spans (all, or those joined to the host), newest first; unjoined ones have host_id None."""
+        """Entities that sent spans (all, or those of the host), newest first; unjoined ones have host_id None."""
         ...
 
     def stored(self, host_id: int) -> Stored:
