@@ -63,7 +63,9 @@ def test_collector_configurations_are_yaml_and_send_here(what: str) -> None:
     words = ["collector", "--add"] if what == "--add" else [what]
     documents = list(yaml.safe_load_all(config(*words, "--otlp-grpc", "127.0.0.1:14999").stdout))
     exporters = {k: v for d in documents for k, v in (d.get("exporters") or {}).items()}
-    assert [e["endpoint"] for e in exporters.values()] == ["127.0.0.1:14999"]
+    # Loopback of a pod is the pod: there it is a service.
+    here = "hosts-mcp.observability.svc:4317" if what == "kubernetes" else "127.0.0.1:14999"
+    assert [e["endpoint"] for e in exporters.values()] == [here]
     assert any("hostmetrics" in name for d in documents for name in d.get("receivers") or {})
 
 
