@@ -12,8 +12,10 @@ _LONGEST_READ = 4096
 
 def clean(value: object, limit: int = 120) -> str:
     """One printable line of at most `limit` characters: no control, format or bidi characters, no escapes."""
-    text = _ANSI.sub("", str(value)[:_LONGEST_READ])
-    text = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text)
+    text = str(value)[:_LONGEST_READ]
+    if not text.isprintable():
+        text = _ANSI.sub("", text)
+        text = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text)
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 

@@ -80,6 +80,7 @@ class Story:
         self._collector = Collector(self.box, resource, self._random("collector"), options.order)
         self._visitors = Visitors(web, host, self._random("visitors"), self.start_ns)
         self._phase_ns = rng.randrange(30 * SECOND_NS)
+        self._scrapes = 0
         self._next_scrape_ns = self.start_ns + self._phase_ns
         self._last_words: list[bytes] = []
 
@@ -113,7 +114,9 @@ class Story:
     def _sent(self) -> Iterator[Outgoing]:
         now_ns = self.box.now_ns
         yield Outgoing("metrics", self._collector.host_request(), now_ns)
-        if self.options.process:
+        self._scrapes += 1
+        # Processes at half the pace of the box, as their scraper is usually set up.
+        if self.options.process and self._scrapes % 2:
             yield Outgoing("metrics", self._collector.process_request(), now_ns)
         bodies = [*self._last_words, *self._agent.work(self.box), *self._visitors.visit(self.box)]
         self._last_words = []

@@ -151,7 +151,7 @@ class Placer:
 
     def _entity(self, kind: Kind, host: Host, group: PointGroup, arrived_ns: int) -> int | None:
         if kind == "process":
-            process = process_identity(group.resource, group.start_ns)
+            process = _process(group.resource, group.start_ns)
             if process is None:
                 return None
             return self._writer.entity(
@@ -241,6 +241,10 @@ class Placer:
             kept = KeptLog(found[0], time_ns, host_id, entity, service, record.trace_id, record.span_id, found[1])
             self._writer.add_log(kept, request.arrived_ns)
         return _reply(batch.rejected)
+
+
+_process = lru_cache(maxsize=16_384)(process_identity)
+"""Every scrape describes the same processes again."""
 
 
 @lru_cache(maxsize=16_384)
