@@ -219,7 +219,8 @@ def log_to_stderr() -> None:
 
 def _no_fault(record: logging.LogRecord) -> bool:
     """Streams that our own stop cuts off are no errors."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+    cut = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not cut and "timeout graceful shutdown exceeded" not in record.getMessage()
 
 
 def _say_hello(server: Server) -> None:
