@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -24,7 +24,9 @@ MODERN = {
 
 
 class Talk:
-    """A client that owns one bridge."""
+    """A client that owns one bridge; the `db` fixture ends what a test leaves running."""
+
+    running: ClassVar[list[Talk]] = []
 
     def __init__(self, db: Path, *flags: str, **environment: str) -> None:
         settings = ["--db", str(db), "--listen", f"127.0.0.1:{free_port()}", "--otlp-grpc", "off", "--otlp-http", "off"]
@@ -33,6 +35,7 @@ class Talk:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment(**environment),
         )  # fmt: skip
         self._next = 0
+        self.running.append(self)
 
     def send(self, message: dict[str, Any]) -> None:
         assert self.process.stdin is not None
@@ -65,6 +68,10 @@ class Talk:
 def db(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "box.db"
     yield path
+    for talk in Talk.running:
+        talk.process.kill()
+        talk.process.communicate()
+    Talk.running.clear()
     stop(path)
 
 
