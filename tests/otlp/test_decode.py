@@ -1,0 +1,155 @@
+"""Bytes to batches: both wire orders, JSON ids, refusals that spare their neighbours, garbage that never escapes."""
+
+import base64
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from hosts_mcp.otlp.decode import decode_logs, decode_metrics, decode_traces
+from hosts_mcp.otlp.transport import Undecodable
+from recordings import requests_in
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "recorded"
+RECORDINGS = sorted(FIXTURES.glob("*.otlp.gz"))
+TIME_NS = 1_790_000_000_000_000_000
+
+
+def gauge(value: float | None = 1.0, time_ns: int = TIME_NS, flags: int = 0) -> ExportMetricsServiceRequest:
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="system.cpu.utilization")
+    point = metric.gauge.data_points.add(time_unix_nano=time_ns, flags=flags)
+    if value is not None:
+        point.as_double = value
+    return request
+
+
+def merged(*requests: ExportMetricsServiceRequest) -> bytes:
+    whole = ExportMetricsServiceRequest()
+    for request in requests:
+        whole.MergeFrom(request)
+    return whole.SerializeToString()
+
+
+@pytest.mark.parametrize("recording", RECORDINGS, ids=lambda p: p.name.removesuffix(".otlp.gz"))
+def test_every_point_of_a_real_collector_is_read(recording: Path) -> None:
+    for request, _ in requests_in(recording, 0):
+        batch = decode_metrics(request.body, request.encoding)
+        if request.encoding == "json":
+            text = json.loads(request.body)
+            points = [
+                p for rm in text["resourceMetrics"] for sm in rm["scopeMetrics"] for m in sm["metrics"]
+                for p in (m.get("gauge") or m.get("sum"))["dataPoints"]
+            ]  # fmt: skip
+        else:
+            message = ExportMetricsServiceRequest.FromString(request.body)
+            points = [
+                p for rm in message.resource_metrics for sm in rm.scope_metrics for m in sm.metrics
+                for p in getattr(m, m.WhichOneof("data")).data_points
+            ]  # fmt: skip
+        assert batch.points == len(points)
+        assert not batch.rejected
+
+
+def test_both_wire_orders_name_the_same_series() -> None:
+    slots: list[set[Any]] = []
+    for name in ("v0.160-grpc-noidentity", "v0.128-http-default"):
+        request, _ = next(iter(requests_in(FIXTURES / f"{name}.otlp.gz", 0)))
+        groups = decode_metrics(request.body, request.encoding).groups
+        slots.append({s for g in groups for s in g.slots if s.metric in ("system.memory.usage", "system.disk.io")})
+    assert slots[0] & slots[1]
+    assert {s.kind for s in slots[0]} == {s.kind for s in slots[1]} == {"counter", "updown"}
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (gauge(time_ns=0), "time is 0"),
+        (gauge(time_ns=1000), "1970"),
+        (gauge(value=None), "no value"),
+        (gauge(time_ns=2**63 + 1), "2262"),
+    ],
+)
+def test_a_bad_point_is_refused_with_its_reason_and_its_neighbour_kept(
+    bad: ExportMetricsServiceRequest, reason: str
+) -> None:
+    batch = decode_metrics(merged(gauge(), bad), "protobuf")
+    assert batch.points == 1
+    assert reason in next(iter(batch.rejected))
+
+
+def test_a_point_without_recorded_value_ends_a_series_and_is_never_zero() -> None:
+    batch = decode_metrics(merged(gauge(flags=1)), "protobuf")
+    assert (batch.points, batch.ended, batch.rejected.total()) == (0, 1, 0)
+
+
+def test_histograms_are_accepted_and_counted() -> None:
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="http.server.duration")
+    metric.histogram.data_points.add(time_unix_nano=TIME_NS, count=3)
+    batch = decode_metrics(request.SerializeToString(), "protobuf")
+    assert batch.other_points == {("http.server.duration", "histogram"): 1}
+
+
+def spans(trace_id: str = "5b8aa5a2d2c872e8321cf37308d69df2", span_id: str = "051581bf3cb55c13") -> dict[str, Any]:
+    span = {"traceId": trace_id, "spanId": span_id, "parentSpanId": "", "name": "x", "kind": 2, "unknown": [1],
+            "startTimeUnixNano": str(TIME_NS), "endTimeUnixNano": TIME_NS + 1}  # fmt: skip
+    return {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}], "more": {}}
+
+
+@pytest.mark.parametrize("case", [str.lower, str.upper])
+def test_json_ids_are_hex_in_any_case(case: Any) -> None:
+    batch = decode_traces(json.dumps(spans(case("5b8aa5a2d2c872e8321cf37308d69df2"))).encode(), "json")
+    assert batch.spans[0].trace_id.hex() == "5b8aa5a2d2c872e8321cf37308d69df2"
+    assert batch.spans[0].span_id.hex() == "051581bf3cb55c13"
+    assert batch.spans[0].parent_id == b""
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (json.dumps(spans(base64.b64encode(bytes(range(16))).decode())), "base64"),
+        (json.dumps(spans("abc")), "32 hex digits"),
+        ('{"a":1}\n{"b":2}', "one per line"),
+        ("[]", "not an object"),
+        ('{"resourceSpans":[null]}', "no OTLP"),
+        ("{", "not JSON"),
+    ],
+)
+def test_json_that_is_no_otlp_is_refused_in_words(body: str, says: str) -> None:
+    with pytest.raises(Undecodable, match=says):
+        decode_traces(body.encode(), "json")
+
+
+def test_a_span_without_proper_ids_is_refused_beside_a_good_one() -> None:
+    request = ExportTraceServiceRequest()
+    scope = request.resource_spans.add().scope_spans.add()
+    scope.spans.add(trace_id=b"\1" * 16, span_id=b"\2" * 8, start_time_unix_nano=TIME_NS, end_time_unix_nano=TIME_NS)
+    scope.spans.add(trace_id=b"\1" * 3, span_id=b"\2" * 8, start_time_unix_nano=TIME_NS)
+    scope.spans.add(trace_id=b"\0" * 16, span_id=b"\2" * 8, start_time_unix_nano=TIME_NS)
+    batch = decode_traces(request.SerializeToString(), "protobuf")
+    assert len(batch.spans) == 1
+    assert batch.rejected.total() == 2
+
+
+@given(st.binary(max_size=400), st.sampled_from(["protobuf", "json"]))
+def test_garbage_is_undecodable_and_nothing_else(body: bytes, encoding: Any) -> None:
+    for decode in (decode_metrics, decode_traces, decode_logs):
+        with contextlib.suppress(Undecodable):
+            decode(body, encoding)
+
+
+@given(st.data())
+def test_a_damaged_request_of_a_real_collector_is_undecodable_or_read(data: st.DataObject) -> None:
+    request, _ = next(iter(requests_in(FIXTURES / "v0.160-grpc-noidentity.otlp.gz", 0)))
+    body = bytearray(request.body)
+    for _ in range(data.draw(st.integers(1, 8))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(Undecodable):
+        decode_metrics(bytes(body[: data.draw(st.integers(0, len(body)))]), "protobuf")
