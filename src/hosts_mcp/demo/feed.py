@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict
 from typing import BinaryIO
 
-from hosts_mcp.demo.programs import HOUR_NS, SECOND_NS
+from hosts_mcp.demo.programs import SECOND_NS
 from hosts_mcp.demo.story import Options, Outgoing, Story
 
 LIVE_SECONDS = 10
@@ -27,9 +27,7 @@ _LETTERS = {"metrics": b"m", "traces": b"t"}
 def tell(options: Options, now_ns: int, out: BinaryIO) -> None:
     """Write the story up to `now_ns`, then the live box for as long as somebody reads."""
     story = Story(options, now_ns)
-    # The past at half the pace: a week is there in seconds, and the night in question in full.
-    _write(story.until(story.last_midnight_ns - 6 * HOUR_NS, 60 * SECOND_NS), out)
-    _write(story.until(now_ns), out)
+    _write(story.past(now_ns), out)
     out.write(_HEADER.pack(b".", 0, now_ns))
     while True:
         out.flush()

@@ -93,6 +93,11 @@ class Story:
         """Of the batch so many nights before the last."""
         return self._night(self.last_midnight_ns - nights_before * DAY_NS).batch.trace_id.hex()
 
+    def past(self, now_ns: int) -> Iterator[Outgoing]:
+        """Everything up to now: earlier nights at half the pace, so that a week is there in seconds."""
+        yield from self.until(self.last_midnight_ns - 6 * HOUR_NS, 60 * SECOND_NS)
+        yield from self.until(now_ns)
+
     def until(self, end_ns: int, interval_ns: int = 30 * SECOND_NS) -> Iterator[Outgoing]:
         """What is sent up to `end_ns`, oldest first; the box is scraped every `interval_ns`."""
         while self._next_scrape_ns <= end_ns:
