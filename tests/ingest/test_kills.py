@@ -1,0 +1,124 @@
+"""kill -9 of a real server under load, over gRPC and HTTP, again and again: nothing acknowledged is lost."""
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from hosts_mcp.store.sqlite import open_reader
+
+KILLS = 20
+
+
+def metrics(moment_ns: int) -> ExportMetricsServiceRequest:
+    request = ExportMetricsServiceRequest()
+    rm = request.resource_metrics.add()
+    rm.resource.attributes.add(key="host.name").value.string_value = "killed"
+    metric = rm.scope_metrics.add().metrics.add(name="system.cpu.load_average.1m")
+    metric.gauge.data_points.add(time_unix_nano=moment_ns, as_double=float(moment_ns % 1000))
+    return request
+
+
+def trace(moment_ns: int) -> ExportTraceServiceRequest:
+    request = ExportTraceServiceRequest()
+    span = request.resource_spans.add().scope_spans.add().spans.add(name="x", start_time_unix_nano=moment_ns)
+    span.trace_id, span.span_id = moment_ns.to_bytes(16, "big"), moment_ns.to_bytes(8, "big")
+    span.end_time_unix_nano = moment_ns + 1
+    return request
+
+
+def free_ports(count: int) -> list[int]:
+    import socket
+
+    held = [socket.socket() for _ in range(count)]
+    for one in held:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in held]
+    for one in held:
+        one.close()
+    return ports
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_twenty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    db = tmp_path / "box.db"
+    app, over_grpc, over_http = free_ports(3)
+    command = [
+        sys.executable, "-P", "-m", "hosts_mcp.cli", "serve", "--db", str(db), "--listen", f"127.0.0.1:{app}",
+        "--otlp-grpc", f"127.0.0.1:{over_grpc}", "--otlp-http", f"127.0.0.1:{over_http}",
+    ]  # fmt: skip
+    lock, next_ns, stop = threading.Lock(), [time.time_ns()], threading.Event()
+    acknowledged: dict[str, list[int]] = {"metrics": [], "traces": []}
+
+    def moment() -> int:
+        with lock:
+            next_ns[0] += 1_000_000_000
+            return next_ns[0]
+
+    def by_http(what: str) -> None:
+        with httpx.Client() as client:
+            while not stop.is_set():
+                at = moment()
+                body = (metrics(at) if what == "metrics" else trace(at)).SerializeToString()
+                try:
+                    answer = client.post(
+                        f"http://127.0.0.1:{over_http}/v1/{what}", content=body,
+                        headers={"content-type": "application/x-protobuf"}, timeout=5,
+                    )  # fmt: skip
+                except httpx.HTTPError:
+                    time.sleep(0.02)
+                    continue
+                if answer.status_code == 200:
+                    acknowledged[what].append(at)
+
+    def by_grpc() -> None:
+        with grpc.insecure_channel(f"127.0.0.1:{over_grpc}") as channel:
+            stub = MetricsServiceStub(channel)
+            while not stop.is_set():
+                at = moment()
+                try:
+                    stub.Export(metrics(at), timeout=5)
+                except grpc.RpcError:
+                    time.sleep(0.02)
+                    continue
+                acknowledged["metrics"].append(at)
+
+    senders = [threading.Thread(target=by_http, args=(w,)) for w in ("metrics", "metrics", "traces")]
+    senders += [threading.Thread(target=by_grpc) for _ in range(2)]
+    for sender in senders:
+        sender.start()
+    rng = random.Random(1)
+    try:
+        for _ in range(KILLS):
+            server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            before = len(acknowledged["metrics"])
+            deadline = time.monotonic() + 30
+            while len(acknowledged["metrics"]) < before + 5 and time.monotonic() < deadline:
+                time.sleep(0.02)
+            time.sleep(rng.uniform(0.1, 0.8))
+            server.send_signal(signal.SIGKILL)
+            server.wait()
+    finally:
+        stop.set()
+        for sender in senders:
+            sender.join()
+    store = open_reader(db)
+    (host,) = store.hosts()
+    series = store.points(host.id, ["system.cpu.load_average.1m"], 0, 2**62)
+    stored = {time_ns for one in series for time_ns in one.times_ns}
+    assert len(acknowledged["metrics"]) > 20 * KILLS
+    assert set(acknowledged["metrics"]) <= stored
+    assert acknowledged["traces"]
+    assert [at for at in acknowledged["traces"] if not store.trace(at.to_bytes(16, "big"))] == []
+    store.close()
