@@ -36,7 +36,13 @@ def logfire_span(endpoint: str) -> Any:
 
     advanced = logfire.AdvancedOptions(base_url=endpoint, pending_spans=True)
     logfire.configure(
-        service_name="worker", token="none", advanced=advanced, console=False, inspect_arguments=False, metrics=False
+        service_name="worker",
+        send_to_logfire=True,
+        token="none",
+        advanced=advanced,
+        console=False,
+        inspect_arguments=False,
+        metrics=False,
     )
     return logfire.span
 

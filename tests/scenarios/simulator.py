@@ -333,14 +333,15 @@ class Scrape:
 
 
 def scrapes(machine: Machine, start: float, detail: float, end: float, seed: int) -> Iterator[Scrape]:
-    """Every four minutes of the history, every interval from `detail` on."""
+    """Every four minutes of the history (ten of a longer one), every interval from `detail` on."""
+    spacing = 240.0 if detail - start <= 2 * DAY else 600.0
     rng = random.Random(seed)
     counters = Counters(machine, rng)
     phase = rng.uniform(0.0, machine.interval) if machine.phase is None else machine.phase
     t, booted = start, max(b for b in machine.boots if b <= start)
-    next_scrape = start + 240.0
+    next_scrape = start + spacing
     while t < end:
-        dt = 1.0 if t >= detail - 1.0 else min(20.0, max(1.0, detail - 1.0 - t))
+        dt = 1.0 if t >= detail - 1.0 else min(30.0, max(1.0, detail - 1.0 - t))
         boot = max(b for b in machine.boots if b <= t)
         if boot != booted:
             booted, counters = boot, Counters(machine, rng)
@@ -349,7 +350,7 @@ def scrapes(machine: Machine, start: float, detail: float, end: float, seed: int
         t += dt
         if t < next_scrape:
             continue
-        next_scrape = t + (240.0 if t < detail else machine.interval)
+        next_scrape = t + (spacing if t < detail else machine.interval)
         if t < detail <= next_scrape:
             next_scrape = math.ceil(detail / machine.interval) * machine.interval + phase
         once = machine.read_once is None or abs(t - machine.read_once) <= machine.interval / 2

@@ -99,7 +99,12 @@ def _peers(store: Store, case: Case) -> list[Run]:
 
 
 def _now(host: Host, now_ns: int) -> int | None:
-    return None if host.newest_ns is None else host.newest_ns + max(0, now_ns - host.last_arrived_ns)
+    """Its newest point plus the time since that arrived; of a host whose data all came late, the clock here."""
+    if host.newest_ns is None:
+        return None
+    if host.last_arrived_ns <= 0:
+        return max(host.newest_ns, now_ns)
+    return host.newest_ns + max(0, now_ns - host.last_arrived_ns)
 
 
 def _named(host: Host, inventory: Inventory, now_ns: int) -> Box:

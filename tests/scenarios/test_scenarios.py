@@ -1,0 +1,26 @@
+"""Every scenario of the corpus through the whole way: OTLP requests in, the tool's answer out."""
+
+from pathlib import Path
+
+import pytest
+
+from scenarios.path import judged
+from scenarios.story import Scenario
+from scenarios.table import SCENARIOS
+
+VERDICTS = {"Y": "yes", "P": "partly", "N": "no", "T": "cannot_tell"}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: f"{s.number}-{s.title[:40].replace(' ', '-')}")
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)])
+def test_the_verdict_is_what_a_good_diagnostician_would_say(scenario: Scenario, seed: int, tmp_path: Path) -> None:
+    found, wanted = judged(tmp_path / "box.db", scenario, seed), scenario.expected
+    assert found.verdict in [VERDICTS[letter] for letter in wanted.verdicts], found.summary
+    assert (found.origin is not None) == (found.verdict in ("yes", "partly"))
+    if found.verdict == "yes":
+        assert not wanted.origins or found.origin in wanted.origins, found.summary
+        assert not wanted.resources or found.resource in wanted.resources, found.summary
+        assert wanted.scope is None or found.scope == wanted.scope
+        assert wanted.culprit is None or wanted.culprit in (found.culprit or "")
+        assert wanted.host is None or found.host == wanted.host
+        assert wanted.recurrence is None or (found.recurrence and found.recurrence.period == wanted.recurrence)
