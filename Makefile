@@ -30,8 +30,9 @@ demo: $(READY) ## eight nights of one box, the verdict on the last, and a live s
 test: $(READY) check ## lint, types, floors and tests: under five minutes on two cores
 	$(BIN)/python -m pytest -n 2
 
-test-long: $(READY) collector ## what takes minutes: a real collector, kills under load, long property runs
-	$(BIN)/python -m pytest -m long
+LONG ?= tests
+test-long: $(READY) ## what takes minutes: kills under load, all seeds, a real collector where `make collector` built one
+	$(BIN)/python -m pytest -m long -n 2 $(LONG)
 
 check: $(READY) ## ruff, mypy --strict and the floors (import-linter)
 	$(BIN)/ruff format --check -q .
