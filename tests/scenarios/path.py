@@ -85,7 +85,9 @@ def fill(box: Box, s: Scenario, seed: int) -> None:
     for m in s.machines:
         detail = s.start - max(3600.0, 3 * duration, 10 * m.interval) - 3 * m.interval
         until = s.end + min(s.asked_after, 10 * m.interval)
-        box.metrics((stamp(m, x.t), encode(x)) for x in scrapes(m, detail - s.history_days * 86_400.0, detail, until, seed))
+        box.metrics(
+            (stamp(m, x.t), encode(x)) for x in scrapes(m, detail - s.history_days * 86_400.0, detail, until, seed)
+        )
     sent = []
     for n, run in enumerate(past_runs(s, seed)):
         trace_id = hashlib.sha256(f"{s.number}/{seed}/{n}".encode()).digest()[:16]
