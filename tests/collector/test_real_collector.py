@@ -61,6 +61,9 @@ def test_a_restart_of_the_server_loses_nothing(binary: Path, server: Server, tmp
         server.stop()
         time.sleep(2.5)
         server.start()
+        before = stored(server)
+        wait_until(lambda: stored(server) > before, "scrapes arrive again")
+        time.sleep(1.5)  # the file exporter flushes once a second
         due = points_in(written)
         wait_until(lambda: stored(server) >= due, "what was scraped meanwhile arrives by the collector's retries")
     wait_until(lambda: stored(server) >= points_in(written), "everything the collector wrote is stored")
