@@ -146,7 +146,7 @@ class Verdict(Answer):
                 lines.append(title)
                 lines += [f"  - {e.text}" for e in found]
         if self.exonerated:
-            lines.append("Cleared: " + "; ".join(f"{e.resource}: {e.bound}" for e in self.exonerated) + ".")
+            lines.append("Cleared: " + "; ".join(_cleared(e) for e in self.exonerated) + ".")
         if len(self.hosts) > 1:
             lines.append("Hosts: " + "; ".join(_host_line(h) for h in self.hosts) + ".")
         if self.coverage.missing:
@@ -318,6 +318,12 @@ def _iso(ns: int | None) -> str | None:
 def _clock(at: str) -> str:
     """The time of day of an ISO instant, with its date in front."""
     return at.replace("T", " ").removesuffix("Z")
+
+
+def _cleared(e: ExoneratedRow) -> str:
+    """The reading already names its resource where it can."""
+    named = e.bound if e.bound.lower().startswith((e.resource, "`", "0 %")) else f"{e.resource}: {e.bound}"
+    return f"{named} ({quote(e.host, 40)})" if e.host else named
 
 
 def _host_line(h: HostRow) -> str:

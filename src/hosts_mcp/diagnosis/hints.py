@@ -38,6 +38,7 @@ def collect(
             )
     unsure = ruling.verdict == "cannot_tell"
     for f in found:
+        useful += _useful(case, symptom, f, ruling, origin)
         iv = f.scene.interval
         window = f.scene.effect.seconds
         if (unsure and ruling.why in ("undetermined", "blind")) or (
@@ -55,7 +56,6 @@ def collect(
                     patches.SCRAPER.format(name=scraper),
                 )
                 (decisive if unsure else useful).append(hint)
-        useful += _useful(case, f, ruling, origin)
     seen: dict[str, Hint] = {}
     for hint in (*decisive, *useful):
         seen.setdefault(hint.name, hint)
@@ -81,8 +81,9 @@ def _no_host(case: Case, losses: Sequence[Loss]) -> Hint:
     return Hint("no_host_on_span", said + known, patches.SPANS)
 
 
-def _useful(case: Case, f: Findings, ruling: Ruling, origin: Origin | None) -> list[Hint]:
+def _useful(case: Case, symptom: Symptom, f: Findings, ruling: Ruling, origin: Origin | None) -> list[Hint]:
     out = []
+    died = symptom.kind in ("killed", "err_mem")
     blamed = ruling.verdict in ("yes", "partly")
     resource = RESOURCES.get(ruling.resource or "")
     if (
@@ -132,7 +133,7 @@ def _useful(case: Case, f: Findings, ruling: Ruling, origin: Origin | None) -> l
             )
         )
     memory = f.scene.box.signals.get("memory_used_ratio")
-    if memory is not None and "old_memory_formula" in memory.quality and (blamed or ruling.verdict == "cannot_tell"):
+    if memory is not None and "old_memory_formula" in memory.quality and not blamed and died:
         out.append(
             Hint("memory_formula", "memory is known by the old `used`, which can hide shared memory", patches.MEMORY)
         )

@@ -15,10 +15,11 @@ from hosts_mcp.diagnosis.model import (
     Ruling,
     Symptom,
 )  # fmt: skip
+from hosts_mcp.diagnosis.onset import LEVELS
 from hosts_mcp.diagnosis.reasons import sentence
 from hosts_mcp.diagnosis.resources import RESOURCES
-from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.text import clean, human_ratio, human_seconds, quote, significant
+from hosts_mcp.timerange import iso
 
 NAME = 48
 """Longest name of somebody else's in a sentence."""
@@ -62,14 +63,16 @@ def happened(s: Symptom) -> str:
 
 
 def headline(
-    s: Symptom, r: Ruling, word: str, main: Findings | None, origin: Origin | None, parts: Sequence[HostPart],
-    losses: Sequence[Loss], companions: Sequence[str], recurrence: Recurrence | None, counter: str | None, t: Table,
+    s: Symptom, r: Ruling, word: str, main: Findings | None, origin: Origin | None, onset: float | None,
+    parts: Sequence[HostPart], losses: Sequence[Loss], companions: Sequence[str], recurrence: Recurrence | None,
+    counter: str | None,
 ) -> str:  # fmt: skip
+    """The verdict in one sentence: what happened, why, since when, whose, and one argument against it."""
     told = happened(s)
     if r.verdict == "cannot_tell":
         return f"Cannot tell ({word}). {CANNOT.get(r.why, 'The data cannot decide')}: {told}."
     if r.verdict == "no":
-        return f"Not the box ({word}): {told}{_where_instead(s, losses, r)}{f'; {counter}' if counter else ''}."
+        return f"Not the box ({word}): {told}{_where_instead(s, losses)}{f'; {counter}' if counter else ''}."
     verdict = "Yes" if r.verdict == "yes" else "Partly"
     host = quote(main.scene.box.name, NAME) if main is not None else "the host"
     reason = (
@@ -84,6 +87,11 @@ def headline(
             if origin.culprit and origin.word == "neighbour"
             else f" ({BLAMED[origin.word]})"
         )
+    if main is not None and onset is not None and onset < -main.scene.interval:
+        begun = "climbing" if r.resource in LEVELS else "there"
+        out += f", {begun} since {clock(main.scene.ns(onset))} UTC, {human_seconds(-onset)} before it began"
+    if companions:
+        out += f"; {' and '.join(companions[:3])} unusual beside it"
     if r.share is not None and r.calm_seconds is not None and s.kind == "slow":
         out += f"; on a calm box {human_seconds(r.calm_seconds)}, so the box explains {human_ratio(r.share)} of the slow-down"
     others = [p for p in parts if main is not None and p.host != main.scene.box.key and p.removed_seconds]
@@ -96,7 +104,7 @@ def headline(
     return f"{out}. {f'Against it: {counter}.' if counter else ''}".strip()
 
 
-def _where_instead(s: Symptom, losses: Sequence[Loss], r: Ruling) -> str:
+def _where_instead(s: Symptom, losses: Sequence[Loss]) -> str:
     """An exoneration says where the time went."""
     if s.kind != "slow" or not losses:
         return ""
@@ -109,9 +117,7 @@ def _where_instead(s: Symptom, losses: Sequence[Loss], r: Ruling) -> str:
     return f"; {human_seconds(top.self_seconds)} of it inside {quote(top.span.name, NAME)}{more}"
 
 
-def timeline(
-    s: Symptom, main: Findings | None, resource: str | None, onset: float | None, origin: Origin | None
-) -> tuple[Moment, ...]:
+def timeline(s: Symptom, main: Findings | None, resource: str | None, onset: float | None) -> tuple[Moment, ...]:
     out: list[Moment] = []
     if main is not None:
         scene = main.scene
@@ -120,9 +126,8 @@ def timeline(
         if resource is not None and resource in RESOURCES and onset is not None:
             before = onset < 0
             when = f", {human_seconds(-onset)} before the trace" if before else ""
-            out.append(
-                Moment(scene.ns(onset), f"{WORDS[resource][0]} pressure begins{when}", _level(main, resource, onset))
-            )
+            begins = "begins to climb" if resource in LEVELS else "pressure begins"
+            out.append(Moment(scene.ns(onset), f"{WORDS[resource][0]} {begins}{when}", _level(main, resource, onset)))
         if resource is not None and resource in RESOURCES:
             peak = _peak(main, resource)
             if peak is not None:
@@ -135,14 +140,19 @@ def timeline(
     return tuple(sorted(out, key=lambda m: (m.at_ns, m.what)))
 
 
+def clock(ns: int) -> str:
+    """Time of day, to the nearest minute."""
+    return iso(ns + 30_000_000_000)[11:16]
+
+
 def _shown(resource: str, value: float) -> str:
-    return f"{significant(value)} runnable tasks per CPU" if resource == "cpu" else human_ratio(value)
+    return f"{significant(value, 2)} runnable tasks per CPU" if resource == "cpu" else human_ratio(value)
 
 
 def _level(f: Findings, resource: str, at: float) -> str | None:
     reading = RESOURCES[resource].READING
     for iv in f.scene.intervals:
-        if iv.end >= at and (value := getattr(iv, reading)) is not None:
+        if iv.end > at and (value := getattr(iv, reading)) is not None:
             return _shown(resource, value)
     return None
 

@@ -64,7 +64,7 @@ def sentence(p: Pressure) -> str:
 
 
 def _shower(reading: str) -> Callable[[float], str]:
-    return human_ratio if reading in RATIO_READINGS or reading.endswith("_ratio") else significant
+    return human_ratio if reading in RATIO_READINGS or reading.endswith("_ratio") else lambda v: significant(v, 2)
 
 
 def of_pressure(scene: Scene, p: Pressure, side: Literal["for", "against"] = "for") -> Evidence:
@@ -111,6 +111,9 @@ def collect(
                     host=main.scene.box.key,
                 )
             )
+            if origin.word == "neighbour" and origin.culprit is None:
+                inferred = "no process was seen using it: that it was a neighbour is inferred from the time course"
+                out.append(Evidence("against", inferred, host=main.scene.box.key))
         host = main.scene.box.key
         said = {e.text for e in out}
         out += [Evidence("for", c, host=host) for c in companions if c not in said]
@@ -255,7 +258,7 @@ def exonerated(found: Sequence[Findings], ruling: Ruling, symptom: Symptom, t: T
 def _calm_reading(scene: Scene, resource: str, p: Pressure) -> str:
     if resource == "cpu":
         busy = weighted(scene.during(), scene.effect, lambda iv: iv.busy)
-        queue = "" if p.peak is None else f", {significant(p.peak)} runnable tasks per CPU"
+        queue = "" if p.peak is None else f", {significant(p.peak, 2)} runnable tasks per CPU"
         return f"CPU {human_ratio(busy or 0.0)} busy{queue}"
     if resource == "disk" and p.reading == "disk_busy":
         waiting = weighted(scene.during(), scene.effect, lambda iv: iv.disk_queue)
