@@ -65,9 +65,12 @@ def ask(signals: dict[str, list[float]], seconds: float = 30.0, usual: float = 1
 
 
 CALM = {
-    "cpu_busy_ratio": [0.1] * 50, "run_queue": [0.4] * 50, "memory_used_ratio": [0.4] * 50, "disk_busy_ratio": [0.02] * 50,
+    "cpu_busy_ratio": [0.1] * 50,
+    "run_queue": [0.4] * 50,
+    "memory_used_ratio": [0.4] * 50,
+    "disk_busy_ratio": [0.02] * 50,
     "disk_queue": [0.05] * 50,
-}  # fmt: skip
+}
 
 
 def test_a_busy_node_alone_is_not_a_cause() -> None:
