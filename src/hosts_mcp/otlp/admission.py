@@ -72,6 +72,11 @@ class Held:
         self._admission.change(size - self._size)
         self._size = size
 
+    def grow(self, size: int) -> None:
+        """At least so many bytes have arrived."""
+        if size > self._size:
+            self.correct(size)
+
     async def __aenter__(self) -> Held:
         await self._admission.take(self._size)
         return self

@@ -9,6 +9,10 @@ from typing import Any
 from hosts_mcp.otlp.transport import Undecodable
 
 _PIECE = 1024 * 1024
+_FED = 64 * 1024
+"""Compressed bytes given to zlib at a time: it copies what it leaves over, at every piece and every member."""
+MOST_MEMBERS = 1024
+"""gzip members in one body; empty ones cost time and never reach the limit of bytes."""
 
 
 class TooLarge(Exception):
@@ -43,23 +47,33 @@ def encodings() -> str:
 
 def _members(body: bytes, limit: int, window: int) -> bytes:
     out = bytearray()
-    rest = body
-    while True:
-        inflater = zlib.decompressobj(window)
-        while not inflater.eof:
-            try:
-                piece = inflater.decompress(rest, _PIECE)
-            except zlib.error as error:
-                raise Undecodable(f"The compressed body is damaged: {error}.") from None
-            rest = inflater.unconsumed_tail
-            out += piece
-            if len(out) > limit:
-                raise TooLarge
-            if not piece and not rest and not inflater.eof:
-                raise Undecodable("The compressed body is cut off.")
-        rest = inflater.unused_data
-        if not rest.strip(b"\0"):
+    at, end = 0, len(body.rstrip(b"\0"))  # some writers pad with zeros
+    for _ in range(MOST_MEMBERS):
+        at = _member(body, at, out, limit, zlib.decompressobj(window))
+        if at >= end:
             return bytes(out)
+    raise Undecodable(f"The compressed body has more than {MOST_MEMBERS} members.")
+
+
+def _member(body: bytes, at: int, out: bytearray, limit: int, inflater: Any) -> int:
+    """Inflates the member that starts at `at` onto `out`; where the next one starts."""
+    rest = b""
+    while not inflater.eof:
+        if not rest:
+            rest = body[at : at + _FED]
+            at += len(rest)
+        ended = not rest
+        try:
+            piece = inflater.decompress(rest, _PIECE)
+        except zlib.error as error:
+            raise Undecodable(f"The compressed body is damaged: {error}.") from None
+        rest = inflater.unconsumed_tail
+        out += piece
+        if len(out) > limit:
+            raise TooLarge
+        if ended and not piece and not inflater.eof:
+            raise Undecodable("The compressed body is cut off.")
+    return at - len(inflater.unused_data)
 
 
 def _zstandard() -> Any:

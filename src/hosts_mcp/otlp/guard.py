@@ -32,7 +32,7 @@ class Guard:
         if check_host and self._loopback and host is not None and _name_of(host) not in self._hosts:
             return Refusal(421, "This Host name is not served here; --allow-host adds names.")
         origin = headers.get("origin")
-        if origin is not None and (urlsplit(origin).hostname or "") not in self._hosts:
+        if origin is not None and not self._is_ours(origin):
             return Refusal(403, "Requests from this Origin are not accepted; --allow-host adds names.")
         token = self._token()
         if token is not None:
@@ -41,6 +41,14 @@ class Guard:
                 return Refusal(401, "A token is needed: Authorization: Bearer TOKEN.")
         return None
 
+    def _is_ours(self, origin: str) -> bool:
+        scheme, _, host = origin.partition("://")
+        return scheme.lower() in ("http", "https") and _name_of(host) in self._hosts
+
 
 def _name_of(host: str) -> str:
-    return (urlsplit(f"//{host}").hostname or "").lower()
+    """Without port and brackets, in lower case; empty, which nobody allows, when it is no host at all."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""

@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from hosts_mcp.otlp import replies
-from hosts_mcp.otlp.admission import Admission
+from hosts_mcp.otlp.admission import Admission, Held
 from hosts_mcp.otlp.compression import TooLarge, UnsupportedEncoding, encodings, inflate
 from hosts_mcp.otlp.guard import Guard
 from hosts_mcp.otlp.transport import Accept, Busy, Request, Signal, Undecodable
@@ -25,7 +25,9 @@ log = logging.getLogger(__name__)
 _PATHS = {f"/v1/{signal}": signal for signal in Signal}
 _TYPES = {"application/x-protobuf": False, "application/json": True}
 UNKNOWN_LENGTH = 1024 * 1024
-"""Held for a chunked body until its size is known."""
+"""Held for a chunked body at first; more as more arrives."""
+STALL_SECONDS = 30.0
+"""Without a byte for so long, a sender no longer holds its room."""
 
 _Receive = Callable[[], Awaitable[Any]]
 _Send = Callable[[Any], Awaitable[None]]
@@ -70,7 +72,7 @@ def otlp_app(
             raise _Answer(413, _too_large(max_request_bytes), connection="close")
         try:
             async with admission.hold(length if length is not None else UNKNOWN_LENGTH) as held:
-                raw = await _read(receive, max_request_bytes)
+                raw = await _read(receive, max_request_bytes, held)
                 body = inflate(raw, headers.get("content-encoding", ""), max_request_bytes)
                 held.correct(max(len(raw), len(body)))
                 peer = scope["client"][0] if scope.get("client") else ""
@@ -106,7 +108,8 @@ def _route(scope: Any, headers: Mapping[str, str], guard: Guard) -> Signal:
     if scope["method"] != "POST":
         raise _Answer(405, "OTLP is sent with POST.", allow="POST")
     if _media_type(headers) not in _TYPES:
-        raise _Answer(415, "Content-Type must be application/x-protobuf or application/json.")
+        hint = " Vector: set encoding.codec to otlp." if "ndjson" in _media_type(headers) else ""
+        raise _Answer(415, f"Content-Type must be application/x-protobuf or application/json.{hint}")
     return signal
 
 
@@ -114,15 +117,20 @@ def _too_large(limit: int) -> str:
     return f"The request is larger than {limit} bytes after inflation: send smaller batches, or raise --max-request."
 
 
-async def _read(receive: _Receive, limit: int) -> bytes:
+async def _read(receive: _Receive, limit: int, held: Held) -> bytes:
     body = bytearray()
     while True:
-        message = await receive()
+        try:
+            message = await asyncio.wait_for(receive(), STALL_SECONDS)
+        except TimeoutError:
+            stalled = f"No byte of the body came for {STALL_SECONDS:g} s: send it again."
+            raise _Answer(503, stalled, **{"retry-after": "1", "connection": "close"}) from None
         if message["type"] == "http.disconnect":
             raise _Gone
         body += message.get("body", b"")
         if len(body) > limit:
             raise TooLarge
+        held.grow(len(body))
         if not message.get("more_body", False):
             return bytes(body)
 
@@ -161,6 +169,7 @@ class OtlpHttpServer:
             log_config=None,
             access_log=False,
             lifespan="off",
+            ws="none",  # an upgrade is a GET like any other here: 405
             timeout_graceful_shutdown=2,
             server_header=False,
         )
