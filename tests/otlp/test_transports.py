@@ -257,3 +257,9 @@ def test_bytes_in_flight_are_bounded_and_served_in_turn() -> None:
         assert admission.in_flight == 0
 
     asyncio.run(run())
+
+
+def test_a_sender_cannot_claim_another_address(accept: Accepting) -> None:
+    headers = PROTO | {"x-forwarded-for": "10.9.9.9"}
+    assert over_http(lambda c: c.post("/v1/metrics", content=BODY, headers=headers), accept).status_code == 200
+    assert accept.requests[0].peer == "127.0.0.1"

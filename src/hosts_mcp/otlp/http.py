@@ -169,6 +169,7 @@ class OtlpHttpServer:
             log_config=None,
             access_log=False,
             lifespan="off",
+            proxy_headers=False,  # the sender's own word must not decide whose address it has
             ws="none",  # an upgrade is a GET like any other here: 405
             timeout_graceful_shutdown=2,
             server_header=False,
