@@ -126,3 +126,12 @@ def test_no_metrics_at_all_cannot_be_told() -> None:
 
 def test_a_table_that_differs_shows_in_the_version() -> None:
     assert replace(TABLE, share_yes=0.7).version != TABLE.version
+
+
+def test_what_went_on_filling_after_a_death_did_not_kill() -> None:
+    """Killed in the middle of a climb, with room left; the sample after it shows a memory nearly full."""
+    climb = {**CALM, "memory_used_ratio": [0.40] * 30 + [0.45, 0.55, 0.70, 0.96, 0.96, 0.40] + [0.40] * 14}
+    spans = [span("step", 0, 21, lost_parent=True)]
+    found = engine.assess(case(spans, boxes=[box([series(name, values) for name, values in climb.items()])]))
+    assert found.symptom.kind == "killed"
+    assert found.verdict in ("no", "cannot_tell")

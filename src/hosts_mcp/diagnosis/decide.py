@@ -117,11 +117,12 @@ def failed(f: Findings, symptom: Symptom, t: Table) -> Ruling:
         sure = sure and (link >= t.link_killed or (symptom.marker is not None and link >= t.calm))
     if sure:
         return _with_quality(Ruling("yes", p, resource, why="odds"), q.value)
-    if (q.undetermined or q.blind == "slow") and link < t.link_settles:
+    settles = t.link_unknown if kind == "unknown" else t.link_settles
+    if (q.undetermined or q.blind == "slow") and link < settles:
         return Ruling("cannot_tell", 0.6, None, why="blind" if q.blind else "undetermined")
     if q.value < t.quality_least and link < t.link_settles:
         return Ruling("cannot_tell", 0.7, None, why="quality")
-    if (p >= t.p_partly and link >= t.calm) or (kind == "unknown" and link >= 0.25):
+    if (p >= t.p_partly and link >= t.calm) or (kind == "unknown" and link >= t.link_unknown):
         return _with_quality(Ruling("partly", 0.5 + 0.3 * abs(p - 0.55), resource, why="odds"), q.value)
     if p >= t.p_hint and any(e.name == "peers_here" and e.outcome == "bad" and e.counts[1] >= 4 for e in f.experiments):
         return _with_quality(Ruling("partly", 0.5, None, why="peers"), q.value)

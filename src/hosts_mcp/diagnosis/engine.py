@@ -145,7 +145,7 @@ def _scene(
 
 def _judge(case: Case, scene: Scene, found: Symptom, reading: pressure.Reading, t: Table) -> Findings:
     link, strongest = pressure.link(reading.pressures, found.kind, t)
-    q = quality.assess(scene, found, reading.pressures, link, t)
+    q = quality.assess(scene, found, reading.pressures, t)
     effect = counterfactual.remove(case, scene, found, reading, t) if found.kind == "slow" else None
     named = counterfactual.named(effect.by_resource, t) if effect else None
     tried = experiments.run(case, scene, found, named or strongest, t)

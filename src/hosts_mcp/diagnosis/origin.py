@@ -16,6 +16,7 @@ from hosts_mcp.text import clean, human_bytes, human_ratio, significant
 
 Show = Callable[[float], str]
 WIDER = 3.0
+BUSY_CPUS = 0.02
 CALM_BEFORE, GONE_AFTER = 0.2, 0.25
 FOLLOWS, FOLLOWS_NOT, RATE_BINS = 0.5, 0.1, 8
 SPOT = ("spot", "preempt", "live-migration", "maintenance")
@@ -174,12 +175,11 @@ def _disk_rate(scene: Scene, w: Window) -> float | None:
 
 
 def _born_or_busy(case: Case, scene: Scene, begin: float) -> str | None:
-    """The workload whose CPU grew most with the pressure, those born with it first."""
+    """The workload whose CPU grew most with the pressure; being born with it counts double."""
     grown = consumers.groups(case, scene, "process_cpu_cores", begin)
     others = [g for name, g in grown.items() if name != OWN and not consumers.COLLECTOR.search(name)]
-    born = [g for g in others if g.born]
-    best = max(born or others, key=lambda g: (g.growth, g.born, g.name), default=None)
-    return clean(best.name, 60) if best is not None and (best.growth > 0.02 or best.born) else None
+    best = max(others, key=lambda g: (g.growth * (2 if g.born else 1), g.name), default=None)
+    return clean(best.name, 60) if best is not None and best.growth > BUSY_CPUS else None
 
 
 # ── Without process data: what time tells ────────────────────────────────────────────────────────────────────────────

@@ -27,6 +27,8 @@ def read(scene: Scene, symptom: Symptom, t: Table) -> Reading:
     """Mean over the effect window for slow traces, the worst interval for killed and failed ones."""
     failed = symptom.failed
     window = scene.during(reach=scene.interval if failed else 0.0)  # a level read just before counts
+    if failed:
+        window = at_death(window, scene.effect.end)
     found = {name: _of(resource, window, scene, failed, t) for name, resource in RESOURCES.items()}
     found["disk"] = _with_waiting(found["disk"], window, scene, failed, t)
     found["filesystem"] = _mount(found["filesystem"], scene, symptom, t)
@@ -43,6 +45,33 @@ def read(scene: Scene, symptom: Symptom, t: Table) -> Reading:
     found |= _kernel_oom(scene, symptom, found)
     found["fd"] = Pressure("fd", 1.0 if symptom.kind == "err_fd" else None, scope="process")
     return Reading(found, thrash, memory_rules.chronic)
+
+
+def at_death(window: Sequence[Interval], te: float) -> list[Interval]:
+    """Levels as they were at `te`: a reading from after it is carried back along the straight line to the one before.
+
+    What went on filling after a process was killed did not kill it. A level that fell right after is left out.
+    """
+    out: list[Interval] = []
+    for iv in window:
+        if iv.end > te:
+            before = out[-1] if out else None
+            part = min(1.0, max(0.0, (te - iv.start) / iv.seconds))
+            iv = replace(
+                iv,
+                memory=_carried(before.memory if before else None, iv.memory, part),
+                swap_used=_carried(before.swap_used if before else None, iv.swap_used, part),
+                filesystem=_carried(before.filesystem if before else None, iv.filesystem, part),
+                inodes=_carried(before.inodes if before else None, iv.inodes, part),
+            )
+        out.append(iv)
+    return out
+
+
+def _carried(before: float | None, after: float | None, part: float) -> float | None:
+    if before is None or after is None:
+        return after
+    return before + max(0.0, after - before) * part
 
 
 def link(pressures: dict[str, Pressure], kind: str, t: Table) -> tuple[float, str | None]:
@@ -168,7 +197,7 @@ class _Memory:
         return max(levels) - before <= self.t.chronic_memory
 
     def projected(self) -> float | None:
-        """Level at death: the last sample carried on by the slope of the last five."""
+        """Level at death: the last sample carried on by the slope of the last five, unless a later one tells."""
         seen = [
             (iv.end, iv.memory)
             for iv in self.scene.intervals
@@ -178,7 +207,9 @@ class _Memory:
             return None
         recent = seen[-self.t.projection_samples :]
         slope = theil_sen([x for x, _ in recent], [y for _, y in recent])
-        return min(1.0, seen[-1][1] + max(0.0, slope) * max(0.0, self.scene.effect.end - seen[-1][0]))
+        level = min(1.0, seen[-1][1] + max(0.0, slope) * max(0.0, self.scene.effect.end - seen[-1][0]))
+        later = next((iv.memory for iv in self.scene.intervals if iv.end > self.scene.effect.end), None)
+        return None if later is not None and later >= seen[-1][1] else level  # it went on climbing: `at_death` knows
 
     def thrash(self, p: Pressure) -> bool:
         if self.symptom.kind not in ("slow", "unknown", "err_timeout") or (p.value or 0.0) < self.t.thrash_memory:

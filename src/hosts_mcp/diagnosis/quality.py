@@ -18,7 +18,7 @@ LEAST_RATIO = 1.05
 """Of a slow-down, so that its logarithm can be divided by."""
 
 
-def assess(scene: Scene, symptom: Symptom, pressures: Mapping[str, Pressure], link: float, t: Table) -> Quality:
+def assess(scene: Scene, symptom: Symptom, pressures: Mapping[str, Pressure], t: Table) -> Quality:
     window = scene.during()
     covered = _covered(scene, window)
     needed = required(symptom.kind, t)
@@ -27,7 +27,7 @@ def assess(scene: Scene, symptom: Symptom, pressures: Mapping[str, Pressure], li
     bounds = {}
     if symptom.kind in ("slow", "unknown"):
         for name in COUNTED:
-            if (found := _bound(RESOURCES[name], scene, symptom, pressures[name], link, t)) is not None:
+            if (found := _bound(RESOURCES[name], scene, symptom, t)) is not None:
                 bounds[name] = found
     return Quality(
         value=value,
@@ -71,7 +71,7 @@ def local_pieces(scene: Scene) -> list[tuple[float, float, Loss]]:
     ]
 
 
-def _bound(resource: Resource, scene: Scene, symptom: Symptom, p: Pressure, link: float, t: Table) -> Bound | None:
+def _bound(resource: Resource, scene: Scene, symptom: Symptom, t: Table) -> Bound | None:
     """At most `sum(min(o_i, m_i dt_i))` of the local seconds were busy, at least `sum(max(0, m_i dt_i - (dt_i - o_i)))`.
 
     A mean alone exonerates nothing: 28 % of thirty seconds can be eight seconds of full saturation. What is usual here
@@ -105,9 +105,7 @@ def _bound(resource: Resource, scene: Scene, symptom: Symptom, p: Pressure, link
         least_seconds=least,
         of_seconds=total,
         exonerated=exonerated,
-        undetermined=not exonerated
-        and _explains(hidden, symptom, t) >= t.share_partly
-        and max(p.value or 0.0, link) < t.link_undetermined,
+        undetermined=not exonerated and _explains(hidden, symptom, t) >= t.share_partly,
     )
 
 

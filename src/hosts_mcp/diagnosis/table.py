@@ -168,7 +168,8 @@ class Table:
     quality_least: float = 0.45
     quality_good: float = 0.6
     link_settles: float = 0.5
-    link_undetermined: float = 0.3
+    link_unknown: float = 0.25
+    """Without a history a link this strong is said, as partly."""
     link_none: float = 0.15
     fill_slow_bytes: float = 0.5 * 2**30
     fill_fast_bytes: float = 4.0 * 2**30
