@@ -100,7 +100,7 @@ def _killed(case: Case, root: Span, last: Span, history: Sequence[float], t: Tab
     )
     marker = _marker(case, box, te)
     seconds = (te - begin) / NS
-    usual = median(history) if history else None
+    usual = median(history) if history and _is_edge(root) else None  # an orphan's own past is not the trace's
     alive = box is not None and _alive(box, last, te)
     if alive or ((now - te) / NS <= needed and marker is None):
         text = "its process is still running" if alive else f"only {(now - te) / NS:.0f} s of silence so far"
