@@ -118,13 +118,69 @@ def test_json_ids_are_hex_in_any_case(case: Any) -> None:
         (json.dumps(spans("abc")), "32 hex digits"),
         ('{"a":1}\n{"b":2}', "one per line"),
         ("[]", "not an object"),
-        ('{"resourceSpans":[null]}', "no OTLP"),
+        ('{"resourceSpans":[null]}', r"resourceSpans\[0\]: an object was expected, not null"),
+        ('{"resourceSpans":{}}', "resourceSpans: a list was expected"),
+        ('{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":"SPAN_KIND_QUEUE"}]}]}]}', r"spans\[0\]\.kind"),
+        ('{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":-1}]}]}]}', "startTimeUnixNano"),
+        ('{"resourceSpans":' + "[" * 5000, "not JSON"),
+        (
+            '{"resourceSpans":[{"resource":{"attributes":[{"value":'
+            + '{"arrayValue":{"values":[' * 99
+            + "{}"
+            + "]}}" * 99
+            + "}]}}]}",
+            "100 levels",
+        ),
         ("{", "not JSON"),
     ],
 )
 def test_json_that_is_no_otlp_is_refused_in_words(body: str, says: str) -> None:
     with pytest.raises(Undecodable, match=says):
         decode_traces(body.encode(), "json")
+
+
+def test_unknown_json_keys_are_ignored_whatever_they_hold() -> None:
+    document = spans() | {"extra": {"traceId": "no hex", "spans": [None]}}
+    assert len(decode_traces(json.dumps(document).encode(), "json").spans) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ({"stringValue": "x"}, "x"),
+        ({"stringValue": "half a pair \ud83d"}, "half a pair ?"),
+        ({"boolValue": False}, False),
+        ({"intValue": "9007199254740993"}, 9007199254740993),
+        ({"int_value": -3}, -3),
+        ({"doubleValue": "-Infinity"}, float("-inf")),
+        ({"doubleValue": 1}, 1.0),
+        ({"bytesValue": "AP8="}, b"\x00\xff"),
+        ({"arrayValue": {"values": [{"intValue": 1}, {}]}}, [1, None]),
+        ({"kvlistValue": {"values": [{"key": "k", "value": {"stringValue": "v"}}]}}, {"k": "v"}),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_json_attribute_values_of_every_kind(value: Any, found: Any) -> None:
+    document = spans()
+    document["resourceSpans"][0]["resource"] = {"attributes": [{"key": "a", "value": value}], "entityRefs": [{}]}
+    span = decode_traces(json.dumps(document).encode(), "json").spans[0]
+    assert span.resource.attributes == {"a": found}
+
+
+def test_json_metrics_by_number_or_name_in_either_spelling_of_keys() -> None:
+    point = {"timeUnixNano": TIME_NS, "asInt": "3"}
+    sums = [
+        {"dataPoints": [point], "aggregationTemporality": 2, "isMonotonic": True},
+        {"data_points": [{"time_unix_nano": str(TIME_NS), "as_double": "NaN"}], "is_monotonic": True,
+         "aggregation_temporality": "AGGREGATION_TEMPORALITY_DELTA"},
+    ]  # fmt: skip
+    metrics = [{"name": f"m{number}", "sum": one} for number, one in enumerate(sums)]
+    body = json.dumps({"resourceMetrics": [{"scopeMetrics": [{"metrics": metrics}]}]}).encode()
+    group = decode_metrics(body, "json").groups[0]
+    assert [slot.kind for slot in group.slots] == ["counter", "delta"]
+    assert group.values[0] == 3.0
+    assert group.values[1] != group.values[1]
 
 
 def test_a_span_without_proper_ids_is_refused_beside_a_good_one() -> None:
