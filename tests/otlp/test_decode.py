@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from hosts_mcp.otlp import values
 from hosts_mcp.otlp.decode import decode_logs, decode_metrics, decode_traces
 from hosts_mcp.otlp.transport import Undecodable
 from recordings import requests_in
@@ -87,6 +88,107 @@ def test_a_bad_point_is_refused_with_its_reason_and_its_neighbour_kept(
 def test_a_point_without_recorded_value_ends_a_series_and_is_never_zero() -> None:
     batch = decode_metrics(merged(gauge(flags=1)), "protobuf")
     assert (batch.points, batch.ended, batch.rejected.total()) == (0, 1, 0)
+
+
+def sums(*metrics: tuple[str, int, bool, list[tuple[int, Any]]]) -> bytes:
+    """(name, temporality, monotonic, [(start, value)]) -> a request of one scope."""
+    request = ExportMetricsServiceRequest()
+    scope = request.resource_metrics.add().scope_metrics.add()
+    for name, temporality, monotonic, points in metrics:
+        data = scope.metrics.add(name=name).sum
+        data.aggregation_temporality = temporality  # type: ignore[assignment]
+        data.is_monotonic = monotonic
+        for start_ns, value in points:
+            point = data.data_points.add(time_unix_nano=TIME_NS, start_time_unix_nano=start_ns)
+            setattr(point, "as_int" if isinstance(value, int) else "as_double", value)
+    return request.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("temporality", "monotonic", "kind"),
+    [(2, True, "counter"), (2, False, "updown"), (1, True, "delta"), (1, False, "updown_delta")],
+)
+def test_the_kind_is_temporality_and_monotony(temporality: int, monotonic: bool, kind: str) -> None:
+    group = decode_metrics(sums(("m", temporality, monotonic, [(1, 5)])), "protobuf").groups[0]
+    assert (group.slots[0].kind, group.start_ns, group.values) == (kind, 1, (5.0,))
+
+
+def test_a_sum_of_unspecified_temporality_is_refused() -> None:
+    batch = decode_metrics(sums(("m", 0, True, [(1, 5), (2, 6)]), ("n", 2, True, [(1, 5)])), "protobuf")
+    assert (batch.points, batch.rejected) == (1, {"aggregation temporality is unspecified": 2})
+
+
+@pytest.mark.parametrize("value", [-1, -0.5])
+def test_a_counter_below_zero_is_refused_and_a_falling_sum_is_not(value: float) -> None:
+    batch = decode_metrics(sums(("m", 2, True, [(1, value)]), ("n", 2, False, [(1, value)])), "protobuf")
+    assert [group.values for group in batch.groups] == [(value,)]
+    assert batch.rejected == {"a monotonic sum is negative": 1}
+
+
+@pytest.mark.parametrize("pair", [(1, 2), (2, 1), (float("nan"), 2.0), (2.0, float("nan"))])
+def test_two_metrics_of_one_name_are_one_and_the_greater_value_stays_in_any_order(pair: Any) -> None:
+    group = decode_metrics(sums(*(("m", 2, True, [(1, value)]) for value in pair)), "protobuf").groups[0]
+    assert (len(group.slots), group.values) == (1, (2.0,))
+
+
+def test_points_are_grouped_by_time_and_start_and_a_start_beyond_all_time_is_none() -> None:
+    batch = decode_metrics(sums(("m", 2, True, [(1, 5), (2, 6), (2**64 - 1, 7)])), "protobuf")
+    assert [(g.start_ns, g.values) for g in batch.groups] == [(1, (5.0,)), (2, (6.0,)), (0, (7.0,))]
+
+
+ANY_VALUE = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value"}
+
+
+def attributed(*orders: list[tuple[str, Any]]) -> bytes:
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="m")
+    for number, order in enumerate(orders):
+        point = metric.gauge.data_points.add(time_unix_nano=TIME_NS + number, as_double=1)
+        for key, value in order:
+            setattr(point.attributes.add(key=key).value, ANY_VALUE[type(value)], value)
+        point.exemplars.add(as_int=number)
+    return request.SerializeToString()
+
+
+def test_the_order_of_attributes_and_exemplars_make_no_other_series() -> None:
+    pairs: list[tuple[str, Any]] = [("state", "idle"), ("cpu", "cpu0")]
+    groups = decode_metrics(attributed(pairs, pairs[::-1]), "protobuf").groups
+    assert groups[0].slots[0] is groups[1].slots[0]
+    assert groups[0].slots[0].attributes == (("cpu", "cpu0"), ("state", "idle"))
+
+
+def test_attributes_of_every_kind_make_hashable_slots() -> None:
+    request = ExportMetricsServiceRequest.FromString(attributed([("b", True), ("d", 0.5), ("i", 3)]))
+    point = request.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points[0]
+    point.attributes.add(key="empty")
+    point.attributes.add(key="list").value.array_value.values.add(string_value="x")
+    point.attributes.add(key="raw").value.bytes_value = b"\0"
+    slot = decode_metrics(request.SerializeToString(), "protobuf").groups[0].slots[0]
+    assert dict(slot.attributes) == {
+        "b": True, "d": 0.5, "i": 3, "empty": "", "list": '["x"]', "raw": '{"bytes":"AA=="}',
+    }  # fmt: skip
+    assert {slot: 1}[slot] == 1
+
+
+def test_a_text_that_is_no_utf8_is_mended_and_costs_nobody_a_point() -> None:
+    request = gauge()
+    resource = request.resource_metrics[0].resource
+    resource.attributes.add(key="process.command_line").value.string_value = "caf? --x"
+    resource.entity_refs.add(type="?", id_keys=["a", "b?"])
+    batch = decode_metrics(request.SerializeToString().replace(b"?", b"\xe9"), "protobuf")
+    assert batch.points == 1
+    assert batch.groups[0].resource.attributes == {"process.command_line": "caf\ufffd --x"}
+
+
+def test_caches_are_bounded_and_no_series_is_split_while_a_request_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(values, "CACHED", 3)
+    series: list[list[tuple[str, Any]]] = [[("i", number)] for number in range(9)]
+    first = ExportMetricsServiceRequest.FromString(attributed(*series))
+    metrics = first.resource_metrics[0].scope_metrics[0].metrics
+    metrics.add().CopyFrom(metrics[0])
+    for _ in range(2):
+        groups = decode_metrics(first.SerializeToString(), "protobuf").groups
+        assert [len(group.slots) for group in groups] == [1] * 9
 
 
 def test_histograms_are_accepted_and_counted() -> None:

@@ -6,7 +6,9 @@ good ones beside it with it. Both wire orders (fields ascending, fields reversed
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from math import inf, isnan
 from typing import Literal, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -31,6 +33,7 @@ from hosts_mcp.otlp.batch import (
     TracesBatch,
 )
 from hosts_mcp.otlp.transport import Undecodable
+from hosts_mcp.otlp.utf8 import mended
 from hosts_mcp.otlp.values import Interned, attributes_of, value_of
 
 Encoding = Literal["protobuf", "json"]
@@ -45,84 +48,108 @@ _SUM_KINDS: dict[tuple[int, bool], Kind] = {
 }  # fmt: skip
 """(temporality, monotonic) -> kind."""
 
-_interned = Interned()
+_generation = Interned()
+
+
+def _interned() -> Interned:
+    """What earlier requests have made known; begun anew when it has grown too large."""
+    global _generation
+    if _generation.full:
+        _generation = Interned()
+    return _generation
 
 
 def decode_metrics(body: bytes, encoding: Encoding) -> MetricsBatch:
     """ExportMetricsServiceRequest -> MetricsBatch. Raises Undecodable."""
     request = _parsed(body, encoding, ExportMetricsServiceRequest())
-    batch = MetricsBatch()
+    interned, batch = _interned(), MetricsBatch()
     for resource_metrics in request.resource_metrics:
-        resource = _interned.resource(resource_metrics.resource)
+        resource = interned.resource(resource_metrics.resource)
         for scope_metrics in resource_metrics.scope_metrics:
-            collected: dict[tuple[int, int], dict[int, tuple[Slot, float]]] = {}
+            gathered: _Gathered = defaultdict(lambda: ([], []))
             for metric in scope_metrics.metrics:
-                _collect(metric, collected, batch)
+                _gather(metric, interned, gathered, batch)
             scope = scope_metrics.scope
-            batch.groups += [
-                _group(resource, scope.name, scope.version, time_ns, start_ns, list(points.values()))
-                for (time_ns, start_ns), points in collected.items()
-            ]
+            for (time_ns, start_ns), (slots, values) in gathered.items():
+                if len(set(map(id, slots))) < len(slots):
+                    slots, values = _greatest(slots, values)
+                start = start_ns if start_ns < _LATEST_NS else 0
+                batch.groups.append(
+                    PointGroup(resource, scope.name, scope.version, time_ns, start, tuple(slots), tuple(values))
+                )
     return batch
 
 
-def _group(
-    resource: Resource, scope: str, version: str, time_ns: int, start_ns: int, points: Sequence[tuple[Slot, float]]
-) -> PointGroup:
-    slots, values = zip(*points, strict=True)
-    return PointGroup(resource, scope, version, time_ns, start_ns, slots, values)
+_Gathered = defaultdict[tuple[int, int], tuple[list[Slot], list[float]]]
+"""(time, start) -> slots and values of one scope."""
 
 
-def _collect(
-    metric: Metric, collected: dict[tuple[int, int], dict[int, tuple[Slot, float]]], batch: MetricsBatch
-) -> None:
-    """Sort a metric's points by (time, start). Where a series occurs twice at one time, the greater value stays."""
+def _greatest(slots: list[Slot], values: list[float]) -> tuple[list[Slot], list[float]]:
+    """Each slot once. Where a series came twice at one time the greater value stays, whatever the order."""
+    kept: dict[int, tuple[Slot, float]] = {}
+    for slot, value in zip(slots, values, strict=True):
+        known = kept.get(id(slot))
+        if known is None or value > known[1] or isnan(known[1]):
+            kept[id(slot)] = (slot, value)
+    return [slot for slot, _ in kept.values()], [value for _, value in kept.values()]
+
+
+def _gather(metric: Metric, interned: Interned, gathered: _Gathered, batch: MetricsBatch) -> None:
+    """Sort a metric's points by (time, start)."""
+    kind, points = _points(metric, batch)
+    if kind is None:
+        return
+    series = interned.series(metric.name, kind, metric.unit)
+    lowest = 0.0 if kind in ("counter", "delta") else -inf
+    for point in points:
+        holds = point.WhichOneof("value")
+        value = point.as_double if holds == "as_double" else float(point.as_int)
+        time_ns = point.time_unix_nano
+        ordinary = holds is not None and not value < lowest and _EARLIEST_NS <= time_ns < _LATEST_NS
+        if (point.flags or not ordinary) and not _is_kept(point, lowest, batch):
+            continue
+        slots, values = gathered[time_ns, point.start_time_unix_nano]
+        values.append(value)
+        # What is left without these are the attributes: their bytes, in one call, are the key of the series.
+        clear = point.ClearField
+        clear("time_unix_nano")
+        clear("start_time_unix_nano")
+        clear("value")
+        clear("exemplars")
+        slots.append(series[point.SerializeToString()])
+
+
+def _points(metric: Metric, batch: MetricsBatch) -> tuple[Kind | None, Sequence[NumberDataPoint]]:
+    """The number points of a metric and their kind; None when none of them is kept (counted in the batch)."""
     data = metric.WhichOneof("data")
     if data == "gauge":
-        kind: Kind = "gauge"
-        points = metric.gauge.data_points
-    elif data == "sum":
+        return "gauge", metric.gauge.data_points
+    if data == "sum":
         points = metric.sum.data_points
-        found = _SUM_KINDS.get((metric.sum.aggregation_temporality, metric.sum.is_monotonic))
-        if found is None:
+        kind = _SUM_KINDS.get((metric.sum.aggregation_temporality, metric.sum.is_monotonic))
+        if kind is None and points:
             batch.rejected["aggregation temporality is unspecified"] += len(points)
-            return
-        kind = found
-    elif data is None:
-        return
-    else:
-        batch.other_points[metric.name, data] += len(getattr(metric, data).data_points)
-        return
-    name, unit, slot_of = metric.name, metric.unit, _interned.slot
-    monotonic = kind in ("counter", "delta")
-    for point in points:
-        value = _value(point, monotonic, batch)
-        if value is None:
-            continue
-        slot = slot_of(name, kind, unit, point.attributes)
-        there = collected.setdefault((point.time_unix_nano, point.start_time_unix_nano), {})
-        known = there.get(id(slot))
-        if known is None or value > known[1]:
-            there[id(slot)] = (slot, value)
+        return kind, points
+    if data is not None and (count := len(getattr(metric, data).data_points)):
+        batch.other_points[metric.name, data] += count
+    return None, ()
 
 
-def _value(point: NumberDataPoint, monotonic: bool, batch: MetricsBatch) -> float | None:
-    """The point's value, None when it is refused (counted in the batch) or marks the end of a series."""
+def _is_kept(point: NumberDataPoint, lowest: float, batch: MetricsBatch) -> bool:
+    """False when the point is refused or marks the end of a series; either is counted in the batch."""
     if point.flags & _NO_VALUE:
         batch.ended += 1
-        return None
-    kind = point.WhichOneof("value")
-    if kind is None:
-        batch.rejected["the point has no value"] += 1
-        return None
-    if not _EARLIEST_NS <= point.time_unix_nano < _LATEST_NS:
-        batch.rejected[_time_reason(point.time_unix_nano)] += 1
-        return None
-    value = point.as_double if kind == "as_double" else float(point.as_int)
-    if monotonic and value < 0:
-        batch.rejected["a monotonic sum is negative"] += 1
-        return None
-    return value
+        return False
+    reason = None
+    if point.WhichOneof("value") is None:
+        reason = "the point has no value"
+    elif not _EARLIEST_NS <= point.time_unix_nano < _LATEST_NS:
+        reason = _time_reason(point.time_unix_nano)
+    elif point.as_double < lowest or point.as_int < lowest:
+        reason = "a monotonic sum is negative"
+    if reason:
+        batch.rejected[reason] += 1
+    return reason is None
 
 
 def _time_reason(time_ns: int) -> str:
@@ -134,9 +161,9 @@ def _time_reason(time_ns: int) -> str:
 def decode_traces(body: bytes, encoding: Encoding) -> TracesBatch:
     """ExportTraceServiceRequest -> TracesBatch. Raises Undecodable."""
     request = _parsed(body, encoding, ExportTraceServiceRequest())
-    batch = TracesBatch()
+    interned, batch = _interned(), TracesBatch()
     for resource_spans in request.resource_spans:
-        resource = _interned.resource(resource_spans.resource)
+        resource = interned.resource(resource_spans.resource)
         for scope_spans in resource_spans.scope_spans:
             for span in scope_spans.spans:
                 reason = _refused(span)
@@ -154,8 +181,9 @@ def _refused(span: Span) -> str | None:
         return "span_id is not 8 bytes, or all zero"
     if len(span.parent_span_id) not in (0, 8):
         return "parent_span_id is not 8 bytes"
-    if not _EARLIEST_NS <= span.start_time_unix_nano < _LATEST_NS or span.end_time_unix_nano >= _LATEST_NS:
-        return _time_reason(span.start_time_unix_nano)
+    for time_ns in (span.start_time_unix_nano, span.end_time_unix_nano or span.start_time_unix_nano):
+        if not _EARLIEST_NS <= time_ns < _LATEST_NS:
+            return _time_reason(time_ns)
     return None
 
 
@@ -182,9 +210,9 @@ def _span(span: Span, resource: Resource, scope: str) -> SpanRecord:
 def decode_logs(body: bytes, encoding: Encoding) -> LogsBatch:
     """ExportLogsServiceRequest -> LogsBatch. Raises Undecodable."""
     request = _parsed(body, encoding, ExportLogsServiceRequest())
-    batch = LogsBatch()
+    interned, batch = _interned(), LogsBatch()
     for resource_logs in request.resource_logs:
-        resource = _interned.resource(resource_logs.resource)
+        resource = interned.resource(resource_logs.resource)
         for scope_logs in resource_logs.scope_logs:
             for record in scope_logs.log_records:
                 time_ns = record.time_unix_nano or record.observed_time_unix_nano
@@ -211,7 +239,10 @@ def _parsed(body: bytes, encoding: Encoding, message: M) -> M:
     if encoding == "json":
         return json.parse(body, message)
     try:
-        message.ParseFromString(body)
+        try:
+            message.ParseFromString(body)
+        except DecodeError:
+            message.ParseFromString(mended(body, message.DESCRIPTOR))
     except (DecodeError, RecursionError) as error:
         raise Undecodable(f"The body is no OTLP protobuf message of type {message.DESCRIPTOR.name}.") from error
     return message

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMessage
 
 from hosts_mcp.otlp.batch import Kind, Resource, Slot, Value
 
 CACHED = 50_000
-"""Entries after which a cache begins anew; what is interned lives on in whoever holds it."""
+"""Entries after which a new generation begins; what is interned lives on in whoever holds it."""
 
 
 def value_of(any_value: AnyValue) -> Value:
@@ -30,7 +31,8 @@ def value_of(any_value: AnyValue) -> Value:
 
 def attributes_of(pairs: Iterable[KeyValue]) -> dict[str, Value]:
     """A key that is sent twice keeps its last value, as in the specification's map."""
-    return {pair.key: value_of(pair.value) for pair in pairs}
+    # Nearly every value is text: asked for first, it spares the question which one it is.
+    return {pair.key: pair.value.string_value or value_of(pair.value) for pair in pairs}
 
 
 def canonical(attributes: Mapping[str, Value]) -> bytes:
@@ -45,30 +47,50 @@ def _encoded(value: Any) -> Any:
 
 
 class Interned:
-    """Resources by their bytes and slots by their attributes, each equal one the same object."""
+    """Resources by their bytes and series by theirs, each equal one the same object.
+
+    One generation: a request keeps to one from beginning to end, so that equal slots in it are one object.
+    """
 
     def __init__(self) -> None:
         self._resources: dict[bytes, Resource] = {}
-        self._slots: dict[tuple[Any, ...], Slot] = {}
-        self._distinct: dict[Slot, Slot] = {}
+        self._series: dict[tuple[str, Kind], Series] = {}
+
+    @property
+    def full(self) -> bool:
+        return len(self._resources) + sum(map(len, self._series.values())) >= CACHED
 
     def resource(self, message: ResourceMessage) -> Resource:
         wire = message.SerializeToString()
         found = self._resources.get(wire)
         if found is None:
             attributes = attributes_of(message.attributes)
-            found = _bounded(self._resources)[wire] = Resource(attributes, canonical(attributes))
+            found = self._resources[wire] = Resource(attributes, canonical(attributes))
         return found
 
-    def slot(self, metric: str, kind: Kind, unit: str, pairs: Iterable[KeyValue]) -> Slot:
-        # Nearly every attribute is text; another kind is told apart by its bytes.
-        key = (metric, kind, *[(p.key, p.value.string_value or p.value.SerializeToString()) for p in pairs])
-        found = self._slots.get(key)
+    def series(self, metric: str, kind: Kind, unit: str) -> Series:
+        found = self._series.get((metric, kind))
         if found is None:
-            attributes = attributes_of(pairs)
-            made = Slot(metric, kind, tuple(sorted((k, _plain(v)) for k, v in attributes.items())), unit)
-            found = _bounded(self._distinct).setdefault(made, made)
-            _bounded(self._slots)[key] = found
+            found = self._series[metric, kind] = Series(metric, kind, unit)
+        return found
+
+
+class Series(dict[bytes, Slot]):
+    """The slots of one metric and kind, by the bytes of a point that holds nothing but attributes.
+
+    The same attributes in another order are other bytes and the same slot.
+    """
+
+    def __init__(self, metric: str, kind: Kind, unit: str) -> None:
+        super().__init__()
+        self._metric, self._kind, self._unit = metric, kind, unit
+        self._distinct: dict[Slot, Slot] = {}
+
+    def __missing__(self, wire: bytes) -> Slot:
+        attributes = attributes_of(NumberDataPoint.FromString(wire).attributes)
+        pairs = tuple(sorted((key, _plain(value)) for key, value in attributes.items()))
+        made = Slot(self._metric, self._kind, pairs, self._unit)
+        found = self[wire] = self._distinct.setdefault(made, made)
         return found
 
 
@@ -76,9 +98,3 @@ def _plain(value: Value) -> str | bool | int | float:
     if isinstance(value, str | bool | int | float):
         return value
     return "" if value is None else canonical({"": value}).decode()[4:-1]
-
-
-def _bounded(cache: dict[Any, Any]) -> dict[Any, Any]:
-    if len(cache) >= CACHED:
-        cache.clear()
-    return cache
