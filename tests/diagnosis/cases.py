@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hosts_mcp.diagnosis.model import NS, Box, Case
+from hosts_mcp.diagnosis.model import Box, Case
 from hosts_mcp.signals.model import BoxFacts, SignalSeries
 from hosts_mcp.store.protocol import Run, Span
+from hosts_mcp.timerange import NS
 
 T0 = 1_772_409_600 * NS
 TRACE = bytes(range(16))

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from diagnosis.cases import at, case, history, ident, span
 from hosts_mcp.diagnosis import excess
-from hosts_mcp.diagnosis.model import NS
 from hosts_mcp.diagnosis.table import TABLE
+from hosts_mcp.timerange import NS
 
 
 def test_self_time_is_the_duration_less_the_union_of_the_children() -> None:

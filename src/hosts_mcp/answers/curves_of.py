@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hosts_mcp.answers.curve import Curve, curve, joined
-from hosts_mcp.answers.vitals import facts
 from hosts_mcp.signals.devices import derive_devices
-from hosts_mcp.signals.model import RawSeries, SignalSeries
+from hosts_mcp.signals.model import BIN_NS, RawSeries, SignalSeries
 from hosts_mcp.signals.processes import derive_processes
 from hosts_mcp.signals.rates import increases
 from hosts_mcp.signals.samples import derive
@@ -16,7 +15,6 @@ from hosts_mcp.store.protocol import Entity, EntityKind, Host, Rollup, Store
 from hosts_mcp.text import clean
 from hosts_mcp.timerange import NS, TimeRange
 
-ROLLUP_NS = 300 * NS
 MOST_ROWS = 3_000
 """A range with more readings is read from the five-minute rollup, but for its newest part."""
 MOST_SCRAPES = 720
@@ -46,11 +44,11 @@ def curves_of(store: Store, host: Host, time: TimeRange, names: Collection[str])
     if _readings(host, time) > MOST_ROWS:
         rollup = store.rollup(host.id, time.start_ns, time.end_ns)
         if rollup.starts_ns:
-            border = min(rollup.starts_ns[-1] + ROLLUP_NS, time.end_ns)
+            border = min(rollup.starts_ns[-1] + BIN_NS, time.end_ns)
             older = _rolled(rollup, TimeRange(time.start_ns, border), names)
     newer = _sampled(store, host, TimeRange(border, time.end_ns), names) if border < time.end_ns else {}
     first = min((c.segments[0].start_ns for c in newer.values()), default=time.end_ns)
-    if not older and first - time.start_ns > 2 * ROLLUP_NS:
+    if not older and first - time.start_ns > 2 * BIN_NS:
         # The rows may have expired while their rollup is still kept.
         older = _rolled(store.rollup(host.id, time.start_ns, first), TimeRange(time.start_ns, first), names)
     curves = [_either(older.get(name), newer.get(name)) for name in {**older, **newer}]
@@ -94,13 +92,13 @@ def _one_before(host: Host, time: TimeRange) -> int:
 
 
 def _sampled(store: Store, host: Host, time: TimeRange, names: Collection[str]) -> dict[str, Curve]:
-    derived = derive(store.samples(host.id, time.start_ns, time.end_ns), facts(host), names)
+    derived = derive(store.samples(host.id, time.start_ns, time.end_ns), host.facts, names)
     curves = {name: curve(series, time) for name, series in derived.items()}
     return {name: c for name, c in curves.items() if c.segments}
 
 
 def _rolled(rollup: Rollup, time: TimeRange, names: Collection[str]) -> dict[str, Curve]:
-    ends = [start + ROLLUP_NS for start in rollup.starts_ns]
+    ends = [start + BIN_NS for start in rollup.starts_ns]
     curves = {
         name: curve(SignalSeries(name, "", rollup.starts_ns, ends, means), time, rollup.maximum.get(name))
         for name, means in rollup.mean.items()
@@ -121,7 +119,7 @@ def _by_device(store: Store, host: Host, time: TimeRange, by: str) -> Curves:
     wanted = _RAW_NAMES[by]
     metrics = [m.metric for m in store.metric_names(host.id) if m.entity_kind == "host" and _any(wanted, m.metric)]
     raw = store.points(host.id, metrics, _one_before(host, time), time.end_ns, limit_scrapes=MOST_SCRAPES)
-    derived = derive_devices(raw, facts(host))
+    derived = derive_devices(raw, host.facts)
     return Curves([curve(s, time) for s in derived if s.subject and s.name.startswith(_SIGNAL_NAMES[by])])
 
 
@@ -139,7 +137,7 @@ def _by_process(store: Store, host: Host, time: TimeRange) -> Curves:
         entity_kind="process", entity_ids=entities, limit_scrapes=MOST_PROCESS_SCRAPES,
     )  # fmt: skip
     curves = []
-    for entity_id, signals in derive_processes(raw, facts(host)).items():
+    for entity_id, signals in derive_processes(raw, host.facts).items():
         label = process_label(entities[entity_id]) if entity_id in entities else f"process {entity_id}"
         for series in signals.values():
             c = curve(series, time)

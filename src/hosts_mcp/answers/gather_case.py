@@ -98,15 +98,6 @@ def _peers(store: Store, case: Case) -> list[Run]:
     return store.runs(top.service, top.name, after_ns=top.start_ns - 2 * reach, before_ns=end + reach, limit=200)
 
 
-def _now(host: Host, now_ns: int) -> int | None:
-    """Its newest point plus the time since that arrived; of a host whose data all came late, the clock here."""
-    if host.newest_ns is None:
-        return None
-    if host.last_arrived_ns <= 0:
-        return max(host.newest_ns, now_ns)
-    return host.newest_ns + max(0, now_ns - host.last_arrived_ns)
-
-
 def _named(host: Host, inventory: Inventory, now_ns: int) -> Box:
     """A place without its data: enough to find the symptom and the windows to read."""
     machine = inventory.box_of(host) or host
@@ -115,12 +106,12 @@ def _named(host: Host, inventory: Inventory, now_ns: int) -> Box:
         key=machine.key,
         name=machine.name,
         kind=machine.kind,
-        facts=BoxFacts(cpu_count=machine.cpu_count, memory_bytes=machine.memory_bytes, os_type=machine.os_type),
+        facts=machine.facts,
         interval_ns=machine.interval_ns or host.interval_ns,
         signals={},
         aliases=machine.aliases,
         newest_ns=machine.newest_ns,
-        now_ns=_now(machine, now_ns),
+        now_ns=machine.present_ns(now_ns),
         clock_skew_seconds=None if machine.usual_lag_ns is None else -machine.usual_lag_ns / NS,
         attributes=machine.attributes,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hosts_mcp.answers.base import when
 from hosts_mcp.hosts.status import Status, status
-from hosts_mcp.signals.model import BoxFacts, Samples
+from hosts_mcp.signals.model import Samples
 from hosts_mcp.signals.samples import derive
 from hosts_mcp.store.protocol import Host, Store
 from hosts_mcp.text import human_seconds
@@ -25,23 +25,15 @@ class Reading:
 
 
 def host_now(host: Host, now_ns: int) -> int:
-    """The host's present on its own clock: its newest point plus the time since that arrived here.
-
-    A replay of old data therefore has a present too, and gives the same answers as when it was live.
-    """
-    if host.newest_ns is None:
-        return now_ns
-    return host.newest_ns + max(0, now_ns - host.last_arrived_ns)
-
-
-def facts(host: Host) -> BoxFacts:
-    return BoxFacts(cpu_count=host.cpu_count, memory_bytes=host.memory_bytes, os_type=host.os_type)
+    """The host's present on its own clock; the clock here while nothing has come of it."""
+    present_ns = host.present_ns(now_ns)
+    return now_ns if present_ns is None else present_ns
 
 
 def newest(host: Host, samples: Samples, names: Iterable[str] | None = None) -> Mapping[str, Reading]:
     """The last known value of each derived signal; a signal without one is absent."""
     found = {}
-    for name, series in derive(samples, facts(host), names).items():
+    for name, series in derive(samples, host.facts, names).items():
         for value, at_ns in zip(reversed(series.values), reversed(series.ends_ns), strict=True):
             if value is not None:
                 found[name] = Reading(value, at_ns, series.unit)

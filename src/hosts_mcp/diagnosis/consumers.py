@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from hosts_mcp.diagnosis.model import NS, Case, Process, Scene, Window
+from hosts_mcp.diagnosis.model import Case, Process, Scene, Window
 from hosts_mcp.diagnosis.stats import median
+from hosts_mcp.timerange import NS
 
 INTERPRETERS = re.compile(
     r"^(python|pypy|node|nodejs|deno|bun|java|ruby|perl|php|bash|sh|dash|zsh|dotnet|beam\.smp)[\d.]*$"

@@ -26,7 +26,6 @@ from hosts_mcp.diagnosis import (
     windows,
 )  # fmt: skip
 from hosts_mcp.diagnosis.model import (
-    NS,
     WORDS,
     Box,
     Case,
@@ -42,6 +41,7 @@ from hosts_mcp.diagnosis.model import (
 )  # fmt: skip
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.table import TABLE, Table
+from hosts_mcp.timerange import NS
 
 FOCUS_SECONDS = 300.0
 ALL_HOSTS = ("err_timeout", "err_conn")

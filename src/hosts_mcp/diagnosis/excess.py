@@ -6,10 +6,11 @@ import ipaddress
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from hosts_mcp.diagnosis.model import NS, Case, Loss
+from hosts_mcp.diagnosis.model import Case, Loss
 from hosts_mcp.diagnosis.stats import median
 from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.store.protocol import Run, Span
+from hosts_mcp.timerange import NS
 
 SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5
 

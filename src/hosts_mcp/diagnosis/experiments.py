@@ -6,13 +6,14 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from hosts_mcp.diagnosis import pressure
-from hosts_mcp.diagnosis.model import NS, Case, Experiment, Interval, Scene, Symptom, Window
+from hosts_mcp.diagnosis.model import Case, Experiment, Interval, Scene, Symptom, Window
 from hosts_mcp.diagnosis.onset import LEVELS, walk_back
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.stats import median, spearman
 from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.diagnosis.usual import BIN_SECONDS, bins
 from hosts_mcp.store.protocol import Run
+from hosts_mcp.timerange import NS
 
 DOSE_BAD, DOSE_FINE, CALM_BAD = 0.6, 0.2, 0.4
 TREND, TREND_RUNS = 0.5, 8

@@ -6,10 +6,11 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from hosts_mcp.diagnosis.model import NS, Box, Disk, Interval
+from hosts_mcp.diagnosis.model import Box, Disk, Interval
 from hosts_mcp.diagnosis.stats import median
 from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.signals.model import SignalSeries
+from hosts_mcp.timerange import NS
 
 CLOCKS = ("cpu_busy_ratio", "memory_used_ratio", "disk_busy_ratio", "load_1m", "network_receive_packets_per_second")
 """The first of these that was measured sets the intervals; the others are joined to it."""

@@ -12,8 +12,7 @@ from typing import Literal
 
 from hosts_mcp.signals.model import BoxFacts, SignalSeries
 from hosts_mcp.store.protocol import Entity, HostKind, Instance, KeptLog, Rollup, Run, Span, SpanDetails
-
-NS = 1_000_000_000
+from hosts_mcp.timerange import NS
 
 Word = Literal["yes", "partly", "no", "cannot_tell"]
 OriginWord = Literal["neighbour", "own_workload", "hypervisor", "unknown"]
@@ -358,10 +357,6 @@ class Experiment:
         return (self.name, self.outcome) in {
             ("dose", "bad"), ("dose", "trend"), ("peers_here", "bad"), ("elsewhere", "fine"),
         }  # fmt: skip
-
-    @property
-    def speaks_against(self) -> bool:
-        return self.outcome != "mixed" and not self.speaks_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hosts_mcp.diagnosis.errors import paths_in
-from hosts_mcp.diagnosis.model import NS, Interval, Pressure, Scene, Symptom, Window
+from hosts_mcp.diagnosis.model import Interval, Pressure, Scene, Symptom, Window
 from hosts_mcp.diagnosis.resources import RESOURCES, Resource, disk, memory
 from hosts_mcp.diagnosis.stats import clip, theil_sen
 from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.signals.model import SignalSeries
+from hosts_mcp.timerange import NS
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from hosts_mcp.diagnosis.intervals import PLAIN
-from hosts_mcp.diagnosis.model import NS, Box, Disk, Interval, Usual, Window
+from hosts_mcp.diagnosis.model import Box, Disk, Interval, Usual, Window
 from hosts_mcp.diagnosis.stats import mad, median
 from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.store.protocol import Rollup
+from hosts_mcp.timerange import NS
 
 READINGS = (
     "busy", "steal", "iowait", "run_queue", "memory", "major_faults", "swap_pages", "disk_busy", "disk_queue",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hosts_mcp.diagnosis.model import NS, Loss, Symptom, Window
+from hosts_mcp.diagnosis.model import Loss, Symptom, Window
 from hosts_mcp.diagnosis.table import Table
+from hosts_mcp.timerange import NS
 
 
 def origin_of(losses: Sequence[Loss], symptom: Symptom) -> int:

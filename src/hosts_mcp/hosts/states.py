@@ -168,9 +168,6 @@ def _duplicate(host: Host, signals: Signals, newest_ns: int) -> Seen:
     return None
 
 
-_ONE_PER_MACHINE = (("boot_time", table.REBOOT_MOVED_SECONDS, "boot times"), ("cpu_count", 0.5, "CPU counts"))
-
-
 def _alternates(values: Sequence[float], tolerance: float) -> bool:
     """Whether a value goes away and comes back at least twice; one change is a reboot or a resize."""
     turns = [b - a for a, b in pairwise(values) if abs(b - a) > tolerance]

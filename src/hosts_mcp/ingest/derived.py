@@ -23,11 +23,6 @@ LEAD_NS = 600 * NS
 ENOUGH_SPACINGS = 2
 
 
-def facts_of(host: Host) -> BoxFacts:
-    """What is known of a host beside its samples."""
-    return BoxFacts(cpu_count=host.cpu_count, memory_bytes=host.memory_bytes, os_type=host.os_type)
-
-
 def interval_ns(samples: Samples) -> int | None:
     """Median spacing of the most frequent group, ns; None before three rows of it."""
     spacings = [
@@ -74,11 +69,9 @@ class Derived:
         return found
 
     def _rollup(self, host: Host, start_ns: int, end_ns: int) -> Rollup:
-        facts = facts_of(host)
+        facts = host.facts
         samples = self._reader.samples(host.id, start_ns - LEAD_NS, end_ns)
-        disk = samples.get("disk")
-        several = disk is not None and any((v or 0) > 1 for v in disk.columns.get("disk_count", ()))
-        raw = self._reader.points(host.id, _DISK_METRICS, start_ns - LEAD_NS, end_ns) if several or disk else []
+        raw = self._reader.points(host.id, _DISK_METRICS, start_ns - LEAD_NS, end_ns) if "disk" in samples else []
         return five_minutes(samples, derive_devices(raw, facts), facts, start_ns, end_ns)
 
     def findings(self, now_ns: int) -> Iterator[tuple[Host, Sequence[FindingRow]]]:
@@ -88,7 +81,7 @@ class Derived:
                 continue
             end = host.newest_ns + 1
             start = end - FINDING_WINDOW_NS
-            facts = facts_of(host)
+            facts = host.facts
             signals = derive(self._reader.samples(host.id, start, end), facts)
             devices = derive_devices(self._reader.points(host.id, DEVICE_METRICS, start, end, limit_scrapes=180), facts)
             before = self._reader.findings(host.id, open_only=False, start_ns=start)

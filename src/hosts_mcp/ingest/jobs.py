@@ -38,6 +38,8 @@ class _Job:
     period_seconds: float
     work: Callable[[], bool]
     """One slice; True when more waits."""
+    derives: bool = False
+    """Makes answers of stored data: `catch_up` waits for it."""
     due: float = 0.0
 
 
@@ -54,10 +56,10 @@ class Jobs:
         self._run = 0
         self._jobs = (
             _Job("heartbeat", 5.0, self._heartbeat),
-            _Job("settle", 1.0, self._settle),
-            _Job("facts", 2.0, self._facts),
-            _Job("rollup", 2.0, self._rollup),
-            _Job("findings", 10.0, self._findings),
+            _Job("settle", 1.0, self._settle, derives=True),
+            _Job("facts", 2.0, self._facts, derives=True),
+            _Job("rollup", 2.0, self._rollup, derives=True),
+            _Job("findings", 10.0, self._findings, derives=True),
             _Job("retain", 30.0, self._retain),
             _Job("checkpoint", 5.0, self._checkpoint),
         )
@@ -74,7 +76,7 @@ class Jobs:
 
     def catch_up(self) -> None:
         """Run settling, facts, rollup and findings until nothing waits."""
-        for job in self._jobs[1:5]:
+        for job in (job for job in self._jobs if job.derives):
             while not self._stopping.is_set() and self._slice(job):
                 pass
 

@@ -12,10 +12,9 @@ import logging
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
 
@@ -63,7 +62,6 @@ class Counters:
     undecodable: int = 0
     defects: int = 0
     commit_seconds: float = 0.0
-    by_reason: Counter[str] = field(default_factory=Counter)
 
 
 class _Decode(Protocol):
@@ -87,7 +85,6 @@ class Pipeline:
         self._opened: Future[None] = Future()
         self._stopping = False
         self.counters = Counters()
-        self.last_commit_monotonic = time.monotonic()
         self.refusing: str | None = None
         """Why the last commit failed (disk full, file locked …); None while commits succeed."""
 
@@ -176,7 +173,6 @@ class Pipeline:
         self.refusing = None
         self.counters.commits += 1
         self.counters.commit_seconds += time.perf_counter() - began
-        self.last_commit_monotonic = time.monotonic()
         for arrival, reply in answers:
             _answer(arrival.done, reply)
         return job
@@ -259,7 +255,6 @@ def _count_items(count: Counters, batch: Any) -> None:
         count.spans += len(batch.spans)
     else:
         count.logs += len(batch.records)
-    count.by_reason.update(batch.rejected)
 
 
 def _answer(future: Future[Any], result: Any) -> None:

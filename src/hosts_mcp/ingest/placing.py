@@ -41,7 +41,6 @@ class _News:
 
     newest_ns: int = 0
     arrived_ns: int = 0
-    fresh_ns: int = 0
     lag_ns: int | None = None
 
 
@@ -53,7 +52,7 @@ class Placer:
     def reset(self) -> None:
         """Forget everything and read the inventory anew (after a rollback, or when hosts were removed)."""
         self._inventory = Inventory(self._writer.hosts())
-        self._places: dict[tuple[Any, ...], Host | None] = {}
+        self._places: dict[tuple[Any, ...], int] = {}
         self._news: dict[int, _News] = {}
         self._lags: dict[int, tuple[int, int, int]] = {}
         self._arrived: Counter[tuple[str, str, str | None, bool]] = Counter()
@@ -127,26 +126,23 @@ class Placer:
         boot_ns = 0 if kind == "process" else group.start_ns
         named = group.slots[0].get("host") if source in _NAMED_ON_POINTS else None
         key = (resource.key, source, request.peer, boot_ns, kind == "process", named)
-        if key in self._places:
-            found = self._places[key]
-            return None if found is None else self._inventory.hosts[found.id]
+        if (known := self._places.get(key)) is not None:
+            return self._inventory.hosts[known]
         identity = identify(resource, source=source, peer=request.peer, start_ns=boot_ns, slots=group.slots)
         placement = self._inventory.place(identity, request.arrived_ns)
         for changed in placement.updated:
             self._writer.update_host(changed)
             self._inventory.put(changed)
         host = placement.host
-        if host is not None and placement.is_new:
+        if host is None:
+            return None  # not remembered: its host may still come
+        if placement.is_new:
             host = self._writer.add_host(replace(host, first_arrived_ns=request.arrived_ns))
             self._inventory.put(host)
-        if host is not None and (placement.is_new or placement.updated):
-            self._rejoin = True
+        self._rejoin |= placement.is_new or bool(placement.updated)
         if len(self._places) > REMEMBERED:
             self._places.clear()
-        if host is not None or not identity.makes_host:
-            self._places[key] = host
-        if host is None:
-            self._places.pop(key, None)  # its host may still come
+        self._places[key] = host.id
         return host
 
     def _entity(self, kind: Kind, host: Host, group: PointGroup, arrived_ns: int) -> int | None:

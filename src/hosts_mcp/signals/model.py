@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from hosts_mcp.otlp.batch import Slot
 
+BIN_NS = 300_000_000_000
+"""Length of a bin of the five-minute rollup."""
+
 TICK_NS = 500_000_000
 """Points of one host and source that fall into the same half second of their own clock form one wide row."""
 

@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from hosts_mcp.signals.model import RawSeries
+from hosts_mcp.timerange import NS
 
-NS = 1_000_000_000
 START_MOVED_NS = 60 * NS
 """A start time that moves less is the same boot, told by a collector that was restarted."""
 BACKWARDS_SECONDS = 3.0

@@ -6,13 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from hosts_mcp.signals.devices import DEVICE_METRICS, worst_disk
-from hosts_mcp.signals.model import BoxFacts, Rollup, Samples, SignalSeries
-from hosts_mcp.signals.rates import NS
+from hosts_mcp.signals.model import BIN_NS, BoxFacts, Rollup, Samples, SignalSeries
 from hosts_mcp.signals.samples import derive
+from hosts_mcp.timerange import NS
 
 __all__ = ["BIN_NS", "DEVICE_METRICS", "five_minutes"]
 
-BIN_NS = 300 * NS
 _OF_THE_WORST = ("disk_busy_ratio", "disk_queue", "disk_read_await_seconds", "disk_write_await_seconds")
 """With several disks these are the worst disk's: the sum over disks says nothing about any of them."""
 

@@ -13,7 +13,8 @@ from hosts_mcp.signals.columns import COLUMN
 from hosts_mcp.signals.disk_time import believable
 from hosts_mcp.signals.memory import memory, used_shares
 from hosts_mcp.signals.model import BoxFacts, GroupSeries, Samples, SignalSeries
-from hosts_mcp.signals.rates import NS, OWN_START, Step, increase, steps
+from hosts_mcp.signals.rates import OWN_START, Step, increase, steps
+from hosts_mcp.timerange import NS
 
 Column = list[float | None]
 _BUSY = ("user", "system", "nice", "irq", "used")

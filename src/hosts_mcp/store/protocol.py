@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from hosts_mcp.otlp.batch import Event, Link, PointGroup, Resource, SpanRecord, Value
-from hosts_mcp.signals.model import RawSeries, Rollup, Samples
+from hosts_mcp.signals.model import BoxFacts, RawSeries, Rollup, Samples
 
 
 class StoreBusy(Exception):
@@ -59,6 +59,23 @@ class Host:
     """When the newest *fresh* point arrived here (a backlog does not revive a host)."""
     usual_lag_ns: int | None = None
     """Smallest arrival minus point time of the last hour."""
+
+    @property
+    def facts(self) -> BoxFacts:
+        """What is known of it beside its samples."""
+        return BoxFacts(cpu_count=self.cpu_count, memory_bytes=self.memory_bytes, os_type=self.os_type)
+
+    def present_ns(self, now_ns: int) -> int | None:
+        """Its present on its own clock: the newest point plus the time since that arrived; None before any point.
+
+        A replay of old data therefore has a present too, and gives the same answers as when it was live. Of a host
+        whose data all came late it is the clock here.
+        """
+        if self.newest_ns is None:
+            return None
+        if self.last_arrived_ns <= 0:
+            return max(self.newest_ns, now_ns)
+        return self.newest_ns + max(0, now_ns - self.last_arrived_ns)
 
 
 EntityKind = Literal["host", "process", "container", "service"]

@@ -6,9 +6,9 @@ import sqlite3
 import time
 from collections.abc import Sequence
 
+from hosts_mcp.signals.model import BIN_NS
 from hosts_mcp.store.protocol import FindingRow, Rollup, Run
 from hosts_mcp.store.sqlite import wide
-from hosts_mcp.store.sqlite.points import BIN_NS
 from hosts_mcp.store.sqlite.values import ns, text
 
 REQUEST_MEMORY_NS = 3_600_000_000_000

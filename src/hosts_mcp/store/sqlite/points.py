@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hosts_mcp.otlp.batch import PointGroup, Slot
-from hosts_mcp.signals.model import TICK_NS, SampleRow
+from hosts_mcp.signals.model import BIN_NS, TICK_NS, SampleRow
 from hosts_mcp.signals.rows import row
 from hosts_mcp.store.sqlite import wide
 from hosts_mcp.store.sqlite.chunks import blobs
@@ -21,7 +21,6 @@ from hosts_mcp.store.sqlite.segments import Segment, precedence, unpack
 from hosts_mcp.store.sqlite.values import ns
 from hosts_mcp.store.sqlite.vocabulary import Layout, Vocabulary
 
-BIN_NS = 300_000_000_000
 _TICKS_PER_BIN = BIN_NS // TICK_NS
 
 
