@@ -25,6 +25,7 @@ CULPRITS = {
 }  # fmt: skip
 PAGING = {"memory", "disk"}
 """They stand for each other: a box out of memory reads its programs back from disk."""
+ASKED_AFTER_NS = 60 * NS
 BEFORE_NS, AFTER_NS = 8 * NS, 20 * NS
 """So near an incident a trace counts as neither inside nor calm."""
 
@@ -123,7 +124,9 @@ def right(one: Labelled, verdict: Verdict) -> bool:
 def judged(place: Path, room: Path, every_calm: int = 1) -> Iterator[tuple[Labelled, Verdict]]:
     """The verdict of the whole path on each labelled trace; of the calm ones only every so many."""
     box = Box(room)
-    requests = [r for name in ("metrics", "traces") for r, _ in requests_in(place / f"{name}.otlp.gz", 0)]
+    files = sorted(place.glob("*.gz"))  # metrics before traces
+    last = max(one.end_ns or one.start_ns for one in noted(place))
+    requests = [request for file in files for request, _ in requests_in(file, last + ASKED_AFTER_NS)]
     box.requests(requests)
     now = max(request.arrived_ns for request in requests)
     box.derive(now)
