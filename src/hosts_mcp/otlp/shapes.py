@@ -300,6 +300,8 @@ class Shapes:
     def _look_at(self, metric: Any, numbers: list[tuple[Any, int, Any]]) -> _Seen:
         """The series of a metric; what stands at the head of its points is added to `numbers`."""
         kind, points = _number_points(metric)
+        if kind is None:
+            return _Seen((), (), (), 0.0)
         attributes: list[bytes] = []
         orders: list[Order] = []
         for tags, same in groupby(points, TAGS):
@@ -314,12 +316,14 @@ class Shapes:
         return _Seen(_slots(series, attributes), attributes, orders, lowest(kind))
 
 
-def _number_points(metric: Any) -> tuple[Kind, Sequence[bytes]]:
-    """Raises Odd for what is no gauge or sum."""
+def _number_points(metric: Any) -> tuple[Kind | None, Sequence[bytes]]:
+    """Kind and points; no kind where a metric is but a name. Raises Odd for what is no gauge or sum."""
     data = metric.WhichOneof("data")
     if metric.metadata:
         raise Odd("a metric with metadata")
-    if data == "gauge" or data is None:
+    if data is None:
+        return None, ()
+    if data == "gauge":
         return "gauge", metric.gauge.points[:]
     if data != "sum":
         raise Odd(f"a metric of kind {data}")
