@@ -12,9 +12,10 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
 
@@ -55,6 +56,9 @@ class Counters:
     points: int = 0
     spans: int = 0
     logs: int = 0
+    walked: int = 0
+    """Points that the fast decoder handed to the ordinary walk."""
+    walked_because: Counter[str] = field(default_factory=Counter)
     rejected: int = 0
     bytes: int = 0
     commits: int = 0
@@ -251,6 +255,8 @@ class Pipeline:
 def _count_items(count: Counters, batch: Any) -> None:
     if hasattr(batch, "groups"):
         count.points += batch.points
+        count.walked += batch.walked.total()
+        count.walked_because += batch.walked
     elif hasattr(batch, "spans"):
         count.spans += len(batch.spans)
     else:
