@@ -16,8 +16,7 @@ from hosts_mcp.otlp.guard import Guard
 from hosts_mcp.otlp.http import OtlpHttpServer
 from hosts_mcp.otlp.transport import Accept
 from hosts_mcp.settings import Address, Settings
-from hosts_mcp.store.protocol import Store
-from hosts_mcp.store.sqlite import SqliteWriter, open_reader, open_writer
+from hosts_mcp.store.sqlite import SqliteReader, SqliteWriter, open_reader, open_writer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -40,7 +39,7 @@ class Ingest:
         self.endpoints: dict[str, str] = {}
         """'grpc' and 'http' -> the address that is really bound, as HOST:PORT."""
         self.started_ns = 0
-        self.reader: Store
+        self.reader: SqliteReader
 
     @property
     def accept(self) -> Accept:

@@ -206,7 +206,8 @@ class Retention:
         db.execute("DELETE FROM entity WHERE kind <> 'host' AND last_arrived_ns < ?", (short_ns,))
         db.execute(
             "DELETE FROM entity WHERE kind = 'host' AND last_arrived_ns < ? AND NOT EXISTS "
-            "(SELECT 1 FROM scrape WHERE scrape.host_id = entity.host_id)", (short_ns,)
+            "(SELECT 1 FROM scrape WHERE scrape.host_id = entity.host_id) AND NOT EXISTS "
+            "(SELECT 1 FROM chunk WHERE chunk.host_id = entity.host_id)", (short_ns,)
         )  # fmt: skip
         db.execute("DELETE FROM entity_attributes WHERE entity_id NOT IN (SELECT id FROM entity)")
         db.execute("DELETE FROM operation WHERE id NOT IN (SELECT operation_id FROM operation_run)")

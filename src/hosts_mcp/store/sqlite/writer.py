@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from hosts_mcp.otlp.batch import PointGroup, SpanRecord, Value
 from hosts_mcp.store.protocol import Arrived, Entity, EntityKind, FindingRow, Host, KeptLog, Rollup, Run, StoreBusy
-from hosts_mcp.store.sqlite import jobs
+from hosts_mcp.store.sqlite import compaction, jobs
 from hosts_mcp.store.sqlite.entities import Directory, entities, hosts
 from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.points import PointWriter
@@ -250,6 +250,11 @@ class SqliteWriter:
     @_or_busy
     def write_findings(self, host_id: int, rows: Sequence[FindingRow]) -> None:
         jobs.write_findings(self._db, host_id, rows)
+
+    @_or_busy
+    def compact(self, piece: compaction.Piece) -> bool:
+        """Put a piece (of `SqliteReader.piece`) in place; False when what it was made of has changed meanwhile."""
+        return compaction.put(self._db, piece)
 
     @_or_busy
     def retain(
