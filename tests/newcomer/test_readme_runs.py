@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.collector.conftest import binary, free_ports
 
 __all__ = ["binary"]
