@@ -38,6 +38,8 @@ GROUP_BYTES = 8 * 1024 * 1024
 class _Arrival:
     request: Request
     done: Future[Reply]
+    began: float
+    """`time.perf_counter` when it was queued."""
 
 
 @dataclass(slots=True)
@@ -66,6 +68,10 @@ class Counters:
     undecodable: int = 0
     defects: int = 0
     commit_seconds: float = 0.0
+    ack_seconds: float = 0.0
+    """From the queue to the commit, over all requests."""
+    commit_lag_seconds: float | None = None
+    """Age of the oldest request of the last commit."""
 
 
 class _Decode(Protocol):
@@ -92,6 +98,11 @@ class Pipeline:
         self.refusing: str | None = None
         """Why the last commit failed (disk full, file locked …); None while commits succeed."""
 
+    @property
+    def queued(self) -> int:
+        """Requests and jobs that wait for the writer thread."""
+        return self._queue.qsize()
+
     def start(self) -> None:
         """Open the file and begin. Raises what opening raised."""
         self._thread.start()
@@ -107,7 +118,7 @@ class Pipeline:
         """Store one request and return once it is committed. Raises Undecodable or Busy."""
         if self._stopping:
             raise Busy("The server is stopping.")
-        arrival = _Arrival(request, Future())
+        arrival = _Arrival(request, Future(), time.perf_counter())
         self._queue.put(arrival)
         # Shielded: a sender that hangs up must not unmake the answer of what is being committed.
         return await asyncio.shield(asyncio.wrap_future(arrival.done))
@@ -175,8 +186,11 @@ class Pipeline:
             self._fail(group, error)
             return job
         self.refusing = None
+        now = time.perf_counter()
         self.counters.commits += 1
-        self.counters.commit_seconds += time.perf_counter() - began
+        self.counters.commit_seconds += now - began
+        self.counters.ack_seconds += sum(now - arrival.began for arrival in group)
+        self.counters.commit_lag_seconds = round(now - group[0].began, 6)
         for arrival, reply in answers:
             _answer(arrival.done, reply)
         return job
