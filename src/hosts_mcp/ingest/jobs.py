@@ -20,7 +20,7 @@ from hosts_mcp.ingest.runs import runs_of
 from hosts_mcp.otlp.transport import Busy
 from hosts_mcp.settings import Settings
 from hosts_mcp.store.protocol import StoreBusy
-from hosts_mcp.store.sqlite import SqliteReader, SqliteWriter
+from hosts_mcp.store.sqlite import Checkpointer, SqliteReader, SqliteWriter
 from hosts_mcp.timerange import NS
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class Jobs:
         self._stopping = threading.Event()
         self._turn = threading.Lock()
         self._run = 0
+        self._checkpoint_log: Checkpointer | None = None
         self._hours: list[tuple[int, int]] = []
         self._jobs = (
             _Job("heartbeat", 5.0, self._heartbeat),
@@ -63,7 +64,7 @@ class Jobs:
             _Job("findings", 10.0, self._findings, derives=True),
             _Job("compact", 60.0, self._compact),
             _Job("retain", 30.0, self._retain),
-            _Job("checkpoint", 5.0, self._checkpoint),
+            _Job("checkpoint", 1.0, self._checkpoint),
         )
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
 
@@ -74,6 +75,8 @@ class Jobs:
     def stop(self) -> None:
         self._stopping.set()
         self._thread.join()
+        if self._checkpoint_log is not None:
+            self._checkpoint_log.close()
         self._heartbeat()
 
     def catch_up(self) -> None:
@@ -156,5 +159,7 @@ class Jobs:
         )
 
     def _checkpoint(self) -> bool:
-        self._write(lambda w: w.checkpoint())
+        if self._checkpoint_log is None:
+            self._checkpoint_log = Checkpointer(self._settings.db)
+        self._checkpoint_log()
         return False
