@@ -11,6 +11,8 @@ from dataclasses import replace
 
 from benchmarks.verdicts import making as make
 from benchmarks.verdicts.case import CANNOT_TELL, NO, PARTLY, YES, Case, Truth, Workshop, slow_truth
+from benchmarks.verdicts.collector import GIB
+from benchmarks.verdicts.label import fills_unseen
 from benchmarks.verdicts.physics import DISKS, PHYSICS
 from benchmarks.verdicts.program import CLIENT, INTERNAL, SERVER, Node, Run, usual_run
 from benchmarks.verdicts.world import DAY, OWN, Box, Load
@@ -104,7 +106,7 @@ def _slow(
         if not normal and (truth.ratio or 1.0) < LEAST_RATIO:
             return None
     run = w.execute(boxes, this, start)
-    everything = [*earlier, *make.others(w, boxes, start, run.end)]
+    everything = [*earlier, *make.others(w, boxes, start, run.end), *make.own_runs(boxes)]
     return make.finished(w, name.split(":")[0], name, boxes, run, everything, truth, history=len(finished))
 
 
@@ -174,7 +176,7 @@ def _app(kind: str, mix: str = "any", *, how: Sequence[str] = make.APP) -> Famil
         slowed = make.app_slowdown(w, root, w.rng.choice(how), usual * (w.rng.uniform(*PHYSICS.app_factor) - 1.0))
         case = _slow(w, name, {ONE_BOX: here}, root, slowed, start, at=at)
         if case is not None and kind == "niced":
-            told = "process" in here.shape.scrapers or at or any(r.spans[0].node.service != OWN for r in case.earlier)
+            told = at or any(r.spans[0].node.service != OWN for r in case.earlier)
             if not told:
                 case.truth = replace(
                     case.truth, accepted=case.truth.accepted | {PARTLY, CANNOT_TELL},
@@ -311,7 +313,9 @@ def _killed(how: str) -> Family:
                     frozenset({ONE_BOX}),
                 )
             case "fast":
-                takes = rng.uniform(0.15, 0.8) * iv
+                takes = room * here.memory_bytes / GIB / w.log_uniform(*PHYSICS.fill)
+                if takes > 0.8 * iv:
+                    return None
                 loads = (Load("hog", death - takes, death, threads=2.0, memory=room + 0.002, climbs=True),)
                 truth = Truth(
                     YES,
@@ -348,6 +352,9 @@ def _killed(how: str) -> Family:
             return None
         run = _until(w, boxes, this, start, death)
         truth = replace(truth, widened=rules)
+        if truth.verdict == NO and "between" not in rules and fills_unseen(here, death):
+            rules = (*rules, "between")
+            truth = replace(truth, accepted=truth.accepted | {CANNOT_TELL}, widened=rules)
         if "memory" not in here.shape.scrapers:
             truth = replace(truth, accepted=truth.accepted | {CANNOT_TELL}, widened=(*rules, "unseen"))
         if truth.verdict == YES and "process" not in here.shape.scrapers:

@@ -6,6 +6,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from benchmarks.verdicts.physics import PHYSICS
+
 if TYPE_CHECKING:
     from benchmarks.verdicts.case import Case, Truth
     from benchmarks.verdicts.world import Box
@@ -18,10 +20,10 @@ RULES = {
     "than half of them: the mean does not say on which side it was",
     "sliver": "the trace is shorter than a twentieth of the scrape interval: what it lost fits into the ordinary "
     "variation of the mean",
-    "between": "memory filled and the process died between two readings",
+    "between": "between the last reading and the death an ordinary program could have filled what was left of memory",
     "full_anyway": "memory was above 90 % when somebody else killed the process: nothing on the box tells them apart",
-    "weights": "niced neighbours fill the CPU and no process data, earlier run or other operation shows that this "
-    "service was not among those who waited",
+    "weights": "niced neighbours fill the CPU, and no earlier run or other operation shows that this service was not "
+    "among those who waited (no metric tells a task's weight)",
 }
 NEEDS = {
     "cpu": "cpu",
@@ -82,3 +84,10 @@ def _on_an_edge(case: Case) -> bool:
         if any(low < e < high for e in edges):
             return True
     return False
+
+
+def fills_unseen(here: Box, death: float) -> bool:
+    iv, phase = here.shape.interval, here.shape.phase
+    last = math.floor((death - phase) / iv) * iv + phase
+    left = (1.0 - here.at(last).level) * here.memory_bytes / 2**30
+    return left / max(death - last, 1e-3) < PHYSICS.fill[1]

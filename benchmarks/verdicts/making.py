@@ -10,7 +10,7 @@ from benchmarks.verdicts.case import Case, Truth, Workshop, sorted_runs
 from benchmarks.verdicts.collector import BOOTED, GIB, SCRAPERS, Process
 from benchmarks.verdicts.label import widened
 from benchmarks.verdicts.physics import DISKS, PHYSICS, Disk
-from benchmarks.verdicts.program import CLIENT, INTERNAL, SERVER, Node, Run, usual_run
+from benchmarks.verdicts.program import CLIENT, INTERNAL, SERVER, Node, Run, Span, usual_run
 from benchmarks.verdicts.world import DAY, OWN, Box, Load, Shape
 
 MISSING = {
@@ -129,6 +129,17 @@ def others(w: Workshop, boxes: Mapping[str, Box], start: float, end: float) -> l
         before += [w.rng.uniform(start - 3000.0, start - 900.0) for _ in range(4)]
         during = [w.rng.uniform(start, max(start + 0.1, end - 0.1)) for _ in range(2)]
         out += [w.execute(boxes, usual_run(small, w.rng, 0.06), x) for x in (*before, *during)]
+    return out
+
+
+def own_runs(boxes: Mapping[str, Box]) -> list[Run]:
+    """What the service itself does to a box shows as a run of another of its operations."""
+    out = []
+    for name, here in boxes.items():
+        for x in here.loads:
+            if x.who.split(":")[0] == OWN:
+                node = Node("import", SERVER, name)
+                out.append(Run(x.start, [Span(node, 0, None, x.start, x.end, None)]))
     return out
 
 

@@ -64,8 +64,9 @@ class Physics:
     """Memory never reads as entirely used: the kernel keeps its watermarks free."""
     swap_share: float = 0.7
     """Of the faults of a box with swap, those that read from swap; each pushed another page out before."""
-    oom: float = 1.0
-    """Share of memory wanted, without swap, at which the kernel kills."""
+    fill: tuple[float, float] = (0.05, 0.5)
+    """GiB per second that an ordinary program fills with data of its own, slowly and fast; the memory itself would
+    take ten times as much."""
 
     loss: tuple[float, float] = (0.01, 0.10)
     """Share of packets lost on a saturated link."""
