@@ -114,7 +114,7 @@ def test_host_and_culprit_bear_the_names_that_were_asked_for() -> None:
 def test_a_live_box_goes_on_where_the_story_ended(one_night: tuple[Story, list[Outgoing]]) -> None:
     story = Story(Options(nights=1, seed=3), NOW_NS)
     *_, last = story.until(NOW_NS)
-    live = [s.time_ns for s in story.until(NOW_NS + 60 * 10 * NS) if s.signal == "metrics"]
+    live = [s.time_ns for s in story.until(NOW_NS + 60 * NS, 10 * NS) if s.signal == "metrics"]
     assert live[0] > last.time_ns
     assert live[-1] > NOW_NS + 45 * NS
 
