@@ -48,7 +48,7 @@ def steps(
     moments: list[tuple[int, dict[str, float]]],
 ) -> Iterator[tuple[float, dict[str, float]]]:
     for (t0, before), (t1, after) in itertools.pairwise(moments):
-        yield (t1 - t0) / {name: after[name] - before[name] for name in after}
+        yield (t1 - t0) / NS, {name: after[name] - before[name] for name in after}
 
 
 def test_no_counter_ever_falls(moments: list[tuple[int, dict[str, float]]]) -> None:
