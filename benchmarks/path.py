@@ -28,7 +28,7 @@ from hosts_mcp.otlp.transport import Request, Signal
 from hosts_mcp.otlp.values import Interned
 from hosts_mcp.store.sqlite import SqliteWriter, open_writer
 
-PASSES = 5
+PASSES = 3
 GROUP_BYTES = 8 * 1024 * 1024
 Sent = tuple[int, bytes]
 """Time and gzipped request."""

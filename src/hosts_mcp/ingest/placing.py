@@ -5,7 +5,7 @@ Lives in the writer thread. What it remembers is a cache over the file and may b
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from hosts_mcp.hosts.identity import Inventory, hosts_on_points, identify, process_identity
 from hosts_mcp.hosts.status import fresh
-from hosts_mcp.otlp.batch import LogsBatch, MetricsBatch, PointGroup, Resource, Slot, TracesBatch, Value
+from hosts_mcp.otlp.batch import LogsBatch, MetricsBatch, PointGroup, Resource, Slot, SpanRecord, TracesBatch, Value
 from hosts_mcp.otlp.transport import Reply, Request
 from hosts_mcp.signals import logs
 from hosts_mcp.signals.catalogue import is_container_metric, is_host_metric, is_process_metric, source_of
@@ -210,13 +210,19 @@ class Placer:
     # ---- spans and logs ---------------------------------------------------------------------------------------
 
     def _traces(self, request: Request, batch: TracesBatch) -> Reply:
-        placed = []
+        by_resource: dict[Resource, list[SpanRecord]] = defaultdict(list)
         for span in batch.spans:
-            entity = self._service(span.resource, request.peer, span.start_ns, request.arrived_ns)
-            placed.append((entity, span))
-            self._arrived["traces", span.scope or "spans", span.resource.text("service.name"), True] += 1
-        if placed:
-            self._writer.add_spans(placed, request.arrived_ns)
+            by_resource[span.resource].append(span)
+        entities = {}
+        for resource, spans in by_resource.items():
+            begins = [span.start_ns for span in spans]
+            for seen_ns in {min(begins), max(begins)}:
+                entities[resource] = self._service(resource, request.peer, seen_ns, request.arrived_ns)
+            service = resource.text("service.name")
+            for scope, count in Counter(span.scope for span in spans).items():
+                self._arrived["traces", scope or "spans", service, True] += count
+        if batch.spans:
+            self._writer.add_spans([(entities[span.resource], span) for span in batch.spans], request.arrived_ns)
         return _reply(batch.rejected)
 
     def _service(self, resource: Resource, peer: str, seen_ns: int, arrived_ns: int) -> int:
