@@ -85,7 +85,11 @@ def _local(
     alone = _stands_alone(loss, scene, t)
     factors = _factors(loss, scene, t)
     fc = max(factors["cpu"], factors["steal"])
-    by_disk = math.exp(_disk_log(factors["disk"], r, loss.database, on_cpu, t)) if factors["disk"] > 1 else 1.0
+    by_disk = 1.0
+    if factors["disk"] > 1:
+        by_disk = math.exp(_disk_log(factors["disk"], r, loss.database, on_cpu, t))
+        if on_cpu is None and _others_waited(loss, scene, t):
+            by_disk = max(by_disk, min(r, factors["disk"]))
     by_memory = factors["memory"] if reading.thrash or factors["memory"] > 1 else 1.0
     level = reading.pressures["memory"].value or 0.0
     if level >= 0.6 and factors["disk"] > 1.5 and _no_paging_data(scene):
@@ -103,10 +107,23 @@ def _local(
     if by_disk > 1 and fc > by_disk:  # mostly CPU: the disk gets the credit of its own part only
         combined["cpu" if factors["cpu"] >= factors["steal"] else "steal"] = combined["disk"]
         combined["disk"] = by_disk
-    if alone is not None and r > t.slow_ratio * max(alone, *combined.values()):
-        # The rest of the trace did not slow down like this: beyond the usual work it waited for something of its own.
-        return {k: (loss.usual_seconds or 0.0) * (f - 1.0) for k, f in combined.items() if f > 1}
+    if alone is not None and _outlies(r, alone, combined, t):
+        # Beyond the usual work it waited for something of its own, or did more; more only as far as it computed.
+        usual = loss.usual_seconds or 0.0
+        return {
+            k: min(w - w / f, max(usual, (on_cpu or 0.0) * w) * (f - 1.0)) for k, f in combined.items() if f > 1
+        }  # fmt: skip
     return {k: w - w / min(f, r) for k, f in combined.items() if f > 1}
+
+
+def _outlies(r: float, alone: float, combined: Mapping[str, float], t: Table) -> bool:
+    """This span slowed down (r) by more than its host can have done, and the rest of the trace did not.
+
+    Faults are not shared evenly among programs, so that paging is given more room.
+    """
+    f = max(combined.values())
+    room = t.slow_ratio**2 if combined["memory"] == f else t.slow_ratio
+    return alone <= t.slow_ratio * f and r > max(t.slow_ratio * alone, room * f)
 
 
 def _stands_alone(loss: Loss, scene: Scene, t: Table) -> float | None:
@@ -151,6 +168,18 @@ def _disk_log(factor: float, r: float, database: bool, on_cpu: float | None, t: 
         return min(most, -math.log(max(0.02, 1.0 - waits * (1.0 - 1.0 / factor))))
     shares: Sequence[float] = t.io_shares_database if database else t.io_shares
     return sum(min(most, math.log(1.0 + w * (factor - 1.0))) for w in shares) / len(shares)
+
+
+def _others_waited(loss: Loss, scene: Scene, t: Table) -> bool:
+    """Another span that matters slowed down by no more than the disk did: one fault of the program's own hits one span,
+    a slow disk every span that waits for it."""
+    for x in scene.losses:
+        if x is loss or x.remote or not x.usual_seconds or x.excess_seconds < t.excess_share * loss.excess_seconds:
+            continue
+        slowed = x.self_seconds / x.usual_seconds
+        if t.slow_ratio <= slowed <= t.slow_ratio * _factors(x, scene, t)["disk"]:
+            return True
+    return False
 
 
 def _no_paging_data(scene: Scene) -> bool:
