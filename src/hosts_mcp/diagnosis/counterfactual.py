@@ -84,7 +84,11 @@ def _local(
         return {}
     factors = _factors(loss, scene, t)
     fc = max(factors["cpu"], factors["steal"])
-    by_disk = math.exp(_disk_log(factors["disk"], r, loss.database, on_cpu, t)) if factors["disk"] > 1 else 1.0
+    by_disk = 1.0
+    if factors["disk"] > 1:
+        by_disk = math.exp(_disk_log(factors["disk"], r, loss.database, on_cpu, t))
+        if on_cpu is None and _others_waited(loss, scene, t):
+            by_disk = max(by_disk, min(r, factors["disk"]))
     by_memory = factors["memory"] if reading.thrash or factors["memory"] > 1 else 1.0
     level = reading.pressures["memory"].value or 0.0
     if level >= 0.6 and factors["disk"] > 1.5 and _no_paging_data(scene):
@@ -132,6 +136,18 @@ def _disk_log(factor: float, r: float, database: bool, on_cpu: float | None, t: 
         return min(most, -math.log(max(0.02, 1.0 - waits * (1.0 - 1.0 / factor))))
     shares: Sequence[float] = t.io_shares_database if database else t.io_shares
     return sum(min(most, math.log(1.0 + w * (factor - 1.0))) for w in shares) / len(shares)
+
+
+def _others_waited(loss: Loss, scene: Scene, t: Table) -> bool:
+    """Another span that matters slowed down by no more than the disk did: one fault of the program's own hits one span,
+    a slow disk every span that waits for it."""
+    for x in scene.losses:
+        if x is loss or x.remote or not x.usual_seconds or x.excess_seconds < t.excess_share * loss.excess_seconds:
+            continue
+        slowed = x.self_seconds / x.usual_seconds
+        if t.slow_ratio <= slowed <= t.slow_ratio * _factors(x, scene, t)["disk"]:
+            return True
+    return False
 
 
 def _no_paging_data(scene: Scene) -> bool:
