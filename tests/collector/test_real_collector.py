@@ -70,18 +70,18 @@ def test_a_restart_of_the_server_loses_nothing(binary: Path, server: Server, tmp
     assert stored(server) == points_in(written)
 
 
-def test_a_host_is_live_and_its_newest_scrape_is_a_second_old(binary: Path, server: Server, tmp_path: Path) -> None:
+def test_a_host_is_live_and_a_scrape_is_seen_within_a_second(binary: Path, server: Server, tmp_path: Path) -> None:
     with collector(binary, configuration(exporters(server, "grpc", tmp_path / "written.jsonl")), tmp_path):
         host = wait_until(lambda: seen(server), "the host is there")
-        ages = []
-        for _ in range(15):
+        in_sight = []
+        for _ in range(15):  # out of step with the scrapes: two seconds are one to scrape and one to be seen
             time.sleep(0.37)
-            answer = server.get(f"/api/v1/hosts/{host['host']}/metrics?metrics=memory_used_ratio&range=3s&points=3")
-            ages.append(answer["metrics"][0]["last"] is not None)
+            answer = server.get(f"/api/v1/hosts/{host['host']}/metrics?metrics=memory_used_ratio&range=2s")
+            in_sight.append(bool(answer["metrics"]) and answer["metrics"][0]["last"] is not None)
         found = seen(server)
     assert found is not None
     assert found["status"] == "live"
-    assert all(ages)
+    assert all(in_sight)
 
 
 def test_the_printed_configuration_starts_unchanged(binary: Path, server: Server, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_every_value_is_within_five_percent_of_proc(binary: Path, server: Server
         after, end = proc(), time.time()
         time.sleep(2)
         span = f"{int(start * 1e9)}..{int(end * 1e9)}"
-        rows = server.get(f"/api/v1/hosts/{host['host']}/metrics?range={span}&points=1")["metrics"]
+        rows = server.get(f"/api/v1/hosts/{host['host']}/metrics?range={span}")["metrics"]
     told = {row["signal"]: row for row in rows if not row.get("subject")}
     truth = rates(before, after, end - start)
     for signal, (expected, floor) in truth.items():

@@ -38,18 +38,18 @@ class Box:
 
     def metrics(self, bodies: Iterable[tuple[int, bytes]]) -> None:
         """(arrival, request) pairs."""
-        self._take(Signal.METRICS, bodies)
+        self.requests(Request(Signal.METRICS, body, "protobuf", "127.0.0.1", arrived) for arrived, body in bodies)
 
     def traces(self, bodies: Iterable[tuple[int, bytes]]) -> None:
-        self._take(Signal.TRACES, bodies)
+        self.requests(Request(Signal.TRACES, body, "protobuf", "127.0.0.1", arrived) for arrived, body in bodies)
 
-    def _take(self, signal: Signal, bodies: Iterable[tuple[int, bytes]]) -> None:
-        decode = decode_metrics if signal is Signal.METRICS else decode_traces
-        waiting = iter(bodies)
+    def requests(self, requests: Iterable[Request]) -> None:
+        waiting = iter(requests)
         while group := list(islice(waiting, PER_COMMIT)):
             self.writer.begin()
-            for arrived, body in group:
-                self.placer.place(Request(signal, body, "protobuf", "127.0.0.1", arrived), decode(body, "protobuf"))
+            for request in group:
+                decode = decode_metrics if request.signal is Signal.METRICS else decode_traces
+                self.placer.place(request, decode(request.body, request.encoding))
             self.placer.flush()
             self.writer.commit()
 

@@ -136,7 +136,7 @@ def test_forget_removes_a_host(start: Start, tmp_path: Path, through_server: boo
 def test_doctor_finds_a_sound_server_sound_and_a_taken_port_bad(server: Running, tmp_path: Path) -> None:
     sound = run("doctor", "--db", str(server.db))
     assert sound.returncode == 0, sound.stdout
-    for said in ("Server", "fsync", "metrics:", "traces:", "web-1", "does not send"):
+    for said in ("Server", "fsync", "metrics:", "traces:", "web-1", "does not send", "took the slow way in"):
         assert said in sound.stdout
     port = f"127.0.0.1:{server.port}"
     bad = run("doctor", "--db", str(tmp_path / "new.db"), "--listen", port)

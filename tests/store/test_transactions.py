@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hosts_mcp.store.protocol import Arrived, KeptLog, StoreBusy, TraceFilter
-from hosts_mcp.store.sqlite import SqliteReader, SqliteWriter, open_reader, open_writer
+from hosts_mcp.store.sqlite import Checkpointer, SqliteReader, SqliteWriter, checkpoint, open_reader, open_writer
 from hosts_mcp.timerange import NS
 
 from .building import CPU, LOAD, T0, TRACE, add_box, group, scrape, span, store, store_spans
@@ -156,6 +156,42 @@ def test_a_kill_in_mid_transaction_loses_nothing_that_was_committed(path: Path) 
             store(writer, scrape(T0 + 9000 * NS))
         with closing(sqlite3.connect(path)) as db:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_the_log_stays_bounded_while_much_is_written_and_read(
+    writer: SqliteWriter, reader: SqliteReader, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "BOUND_BYTES", 500_000)
+    log, largest = path.with_name(path.name + "-wal"), 0
+    with closing(Checkpointer(path)) as checkpointer:
+        for n in range(400):
+            host = store(writer, scrape(T0 + n * NS, n))
+            reader.samples(host, T0, T0 + n * NS)
+            if n % 10 == 0:
+                checkpointer()
+            largest = max(largest, log.stat().st_size)
+    written = 400 * 4 * 8192
+    assert largest < 2_000_000 < written
+
+
+def test_a_reader_in_the_middle_of_a_question_holds_up_neither_checkpoint_nor_commits(
+    writer: SqliteWriter, reader: SqliteReader, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "BOUND_BYTES", 1)
+    host = store(writer, scrape(T0))
+    log = path.with_name(path.name + "-wal")
+    with closing(Checkpointer(path)) as checkpointer, closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN")
+        seen = other.execute("SELECT count(*) FROM scrape").fetchone()
+        store(writer, scrape(T0 + NS, 1))
+        checkpointer()
+        assert log.stat().st_size > 1
+        store(writer, scrape(T0 + 2 * NS, 2))
+        assert other.execute("SELECT count(*) FROM scrape").fetchone() == seen
+        other.execute("ROLLBACK")
+        checkpointer()
+        assert log.stat().st_size == 0
+    assert len(reader.samples(host, T0, T0 + 9 * NS)["cpu"].times_ns) == 3
 
 
 def test_a_full_disk_refuses_the_transaction_and_later_takes_it(writer: SqliteWriter, reader: SqliteReader) -> None:

@@ -82,6 +82,7 @@ def _local(
     r = w / loss.usual_seconds if loss.usual_seconds else symptom.ratio
     if r <= 1.0:
         return {}
+    alone = _stands_alone(loss, scene, t)
     factors = _factors(loss, scene, t)
     fc = max(factors["cpu"], factors["steal"])
     by_disk = math.exp(_disk_log(factors["disk"], r, loss.database, on_cpu, t)) if factors["disk"] > 1 else 1.0
@@ -102,7 +103,25 @@ def _local(
     if by_disk > 1 and fc > by_disk:  # mostly CPU: the disk gets the credit of its own part only
         combined["cpu" if factors["cpu"] >= factors["steal"] else "steal"] = combined["disk"]
         combined["disk"] = by_disk
+    if alone is not None and r > t.slow_ratio * max(alone, *combined.values()):
+        # The rest of the trace did not slow down like this: beyond the usual work it waited for something of its own.
+        return {k: (loss.usual_seconds or 0.0) * (f - 1.0) for k, f in combined.items() if f > 1}
     return {k: w - w / min(f, r) for k, f in combined.items() if f > 1}
+
+
+def _stands_alone(loss: Loss, scene: Scene, t: Table) -> float | None:
+    """How much slower than usual the rest of the trace was here, where there is enough of it to compare with.
+
+    A span never seen before took the place of others: there the span of the rest that slowed down most is asked.
+    """
+    usual = loss.usual_seconds or 0.0
+    rest = [x for x in scene.losses if x is not loss and not x.remote and x.usual_seconds]
+    whole = sum(x.usual_seconds or 0.0 for x in rest)
+    if not whole or whole < t.control_share * usual:
+        return None
+    if usual:
+        return sum(x.self_seconds for x in rest) / whole
+    return max(x.self_seconds / x.usual_seconds for x in rest if x.usual_seconds)
 
 
 def _factors(loss: Loss, scene: Scene, t: Table) -> dict[str, float]:

@@ -31,7 +31,7 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
     removed = counterfactual.together([f.effect for f in found if f.effect is not None])
     share, calm = counterfactual.share(removed, symptom, t)
     more = max((f.effect.more_work for f in found if f.effect and f.effect.more_work), default=None)
-    share = adjusted(share, main.experiments, more, symptom, t)
+    share = adjusted(share, main.experiments, more, symptom, t, _most(found, symptom, t))
     calm = symptom.duration_seconds / symptom.ratio**share if symptom.ratio > 1 else calm
     by_resource: dict[str, float] = {}
     if main.effect is not None:
@@ -58,6 +58,13 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
     return _with_quality(ruling, quality), main
 
 
+def _most(found: Sequence[Findings], symptom: Symptom, t: Table) -> float:
+    """Share that the boxes explain if all of the local excess is theirs: a wait for a peer is not."""
+    local = {x.span.span_id: x.excess_seconds for f in found for x in f.scene.losses if not x.remote}
+    wire = sum(f.effect.by_resource.get("network", 0.0) for f in found if f.effect is not None)
+    return counterfactual.share(sum(local.values()) + wire, symptom, t)[0]
+
+
 def _removed(f: Findings) -> float:
     return f.effect.removed_seconds if f.effect is not None else 0.0
 
@@ -76,9 +83,15 @@ def _pressures(f: Findings, iv: Interval, t: Table) -> list[float | None]:
 
 
 def adjusted(
-    share: float, experiments: Sequence[Experiment], more_work: float | None, symptom: Symptom, t: Table
+    share: float,
+    experiments: Sequence[Experiment],
+    more_work: float | None,
+    symptom: Symptom,
+    t: Table,
+    most: float = 1.0,
 ) -> float:
-    """Natural experiments on the share: additions first, then multiplications."""
+    """Natural experiments on the share: additions (up to `most`) first, then multiplications."""
+    computed = share
     found = {(e.name, e.outcome) for e in experiments}
     if ("dose", "bad") in found:
         share += 0.15
@@ -86,6 +99,7 @@ def adjusted(
         share = max(share + 0.15, 0.3)
     if ("elsewhere", "fine") in found:
         share += 0.1 if share > 0.05 else 0.0
+    share = max(computed, min(share, most))
     for key, factor in (
         (("dose", "fine"), 0.35),
         (("dose", "calm_bad"), 0.5),

@@ -188,6 +188,7 @@ class Interval:
     start: float
     end: float
     gap: bool = False
+    cpus: int | None = None
     busy: float | None = None
     steal: float | None = None
     iowait: float | None = None

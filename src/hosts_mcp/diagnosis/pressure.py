@@ -208,6 +208,9 @@ class _Memory:
             return None
         recent = seen[-self.t.projection_samples :]
         slope = theil_sen([x for x, _ in recent], [y for _, y in recent])
+        (x0, y0), (x1, y1) = recent[-2:]
+        if y1 - y0 > self.t.chronic_memory:  # a climb that began within the last interval is at least as steep
+            slope = max(slope, (y1 - y0) / max(x1 - x0, 1e-9))
         level = min(1.0, seen[-1][1] + max(0.0, slope) * max(0.0, self.scene.effect.end - seen[-1][0]))
         later = next((iv.memory for iv in self.scene.intervals if iv.end > self.scene.effect.end), None)
         return None if later is not None and later >= seen[-1][1] else level  # it went on climbing: `at_death` knows

@@ -1,4 +1,4 @@
-"""The work behind the way in: settle traces, derive five-minute signals, judge findings, let old data go.
+"""The work behind the way in: settle traces, derive five-minute signals, judge findings, compact, let old data go.
 
 One thread reads and computes on a connection of its own and hands only the writes to the writer thread, so that a
 long computation never delays an acknowledgement. Every job works in slices and yields to the others.
@@ -19,8 +19,8 @@ from hosts_mcp.ingest.pipeline import Pipeline
 from hosts_mcp.ingest.runs import runs_of
 from hosts_mcp.otlp.transport import Busy
 from hosts_mcp.settings import Settings
-from hosts_mcp.store.protocol import Store, StoreBusy
-from hosts_mcp.store.sqlite import SqliteWriter
+from hosts_mcp.store.protocol import StoreBusy
+from hosts_mcp.store.sqlite import Checkpointer, SqliteReader, SqliteWriter
 from hosts_mcp.timerange import NS
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class _Job:
 class Jobs:
     """`start`, `stop`, and `catch_up` for a caller that wants everything derived now."""
 
-    def __init__(self, pipeline: Pipeline, reader: Store, settings: Settings) -> None:
+    def __init__(self, pipeline: Pipeline, reader: SqliteReader, settings: Settings) -> None:
         self._pipeline = pipeline
         self._reader = reader
         self._settings = settings
@@ -54,14 +54,17 @@ class Jobs:
         self._stopping = threading.Event()
         self._turn = threading.Lock()
         self._run = 0
+        self._checkpoint_log: Checkpointer | None = None
+        self._hours: list[tuple[int, int]] = []
         self._jobs = (
             _Job("heartbeat", 5.0, self._heartbeat),
             _Job("settle", 1.0, self._settle, derives=True),
             _Job("facts", 2.0, self._facts, derives=True),
             _Job("rollup", 2.0, self._rollup, derives=True),
             _Job("findings", 10.0, self._findings, derives=True),
+            _Job("compact", 60.0, self._compact),
             _Job("retain", 30.0, self._retain),
-            _Job("checkpoint", 5.0, self._checkpoint),
+            _Job("checkpoint", 1.0, self._checkpoint),
         )
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
 
@@ -72,6 +75,8 @@ class Jobs:
     def stop(self) -> None:
         self._stopping.set()
         self._thread.join()
+        if self._checkpoint_log is not None:
+            self._checkpoint_log.close()
         self._heartbeat()
 
     def catch_up(self) -> None:
@@ -134,6 +139,19 @@ class Jobs:
             self._write(partial(SqliteWriter.write_findings, host_id=host.id, rows=rows))
         return False
 
+    def _compact(self) -> bool:
+        """One piece of one hour: computed here, put in place by the writer."""
+        if not self._hours:
+            self._hours = self._reader.compactable(time.time_ns())[::-1]
+            return bool(self._hours)
+        # Off the list while it is worked on: an hour that cannot be read must not keep the others from their turn.
+        hour = self._hours.pop()
+        piece = self._reader.piece(*hour)
+        if piece is not None:
+            self._write(lambda w: w.compact(piece))
+            self._hours.append(hour)
+        return True
+
     def _retain(self) -> bool:
         now, settings = time.time_ns(), self._settings
         return self._write(
@@ -141,5 +159,7 @@ class Jobs:
         )
 
     def _checkpoint(self) -> bool:
-        self._write(lambda w: w.checkpoint())
+        if self._checkpoint_log is None:
+            self._checkpoint_log = Checkpointer(self._settings.db)
+        self._checkpoint_log()
         return False

@@ -269,8 +269,8 @@ def _by_kind(group: PointGroup, source: str) -> list[tuple[Kind, PointGroup]]:
 
 
 def _pick(group: PointGroup, positions: Sequence[int]) -> PointGroup:
-    return replace(
-        group, slots=tuple(group.slots[i] for i in positions), values=tuple(group.values[i] for i in positions)
+    return group._replace(
+        slots=tuple(group.slots[i] for i in positions), values=tuple(group.values[i] for i in positions)
     )
 
 

@@ -187,6 +187,11 @@ def forget(host: str, settings: Settings) -> str:
         writer = open_writer(settings.db, synchronous=settings.synchronous)
         writer.begin()
         writer.forget(found.id)
+        more = True
+        while more:
+            writer.commit()
+            writer.begin()
+            more = writer.forget_rest()
         writer.commit()
         writer.close()
     return found.key

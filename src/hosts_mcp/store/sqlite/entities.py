@@ -81,6 +81,7 @@ class Directory:
             f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _HOST[1:])}",
             _record(host),
         )
+        self._db.execute("DELETE FROM forgotten WHERE host_id = ?", (host.id,))
 
     # ---- entities
 

@@ -29,7 +29,18 @@ from hosts_mcp.store.protocol import (
     TraceFilter,
     TraceSummary,
 )
-from hosts_mcp.store.sqlite import entities, jobs, query, read_points, read_samples, read_traces, schema, views, wide
+from hosts_mcp.store.sqlite import (
+    compaction,
+    entities,
+    jobs,
+    query,
+    read_points,
+    read_samples,
+    read_traces,
+    schema,
+    views,
+    wide,
+)
 from hosts_mcp.store.sqlite.values import MAX_NS
 from hosts_mcp.text import human_bytes, human_seconds
 from hosts_mcp.timerange import NS
@@ -220,6 +231,18 @@ class SqliteReader:
     def stored(self, host_id: int) -> Stored:
         with self._reading() as db:
             return read_points.stored(db, self._layouts, host_id)
+
+    # ---- what the jobs compute beside the writer
+
+    def compactable(self, now_ns: int) -> list[tuple[int, int]]:
+        """(host id, hour) of every hour that waits to be compacted."""
+        with self._reading() as db:
+            return list(compaction.due(db, now_ns))
+
+    def piece(self, host_id: int, hour: int) -> compaction.Piece | None:
+        """The next piece of such an hour, for `SqliteWriter.compact`; None when nothing is left of it."""
+        with self._reading() as db:
+            return compaction.piece(db, host_id, hour)
 
     # ---- traces
 

@@ -20,6 +20,8 @@ from hosts_mcp.store.sqlite.values import ns
 COLUMNS_OF: Mapping[str, tuple[str, ...]] = {
     group: tuple(column.name for column in COLUMNS if column.group == group) for group in GROUPS
 }
+_SET_BITS = 0x7FFFFFFF
+"""Of a fingerprint as many bits are kept as tell two sets apart in four bytes; there are a dozen in every row."""
 SIGNAL_NAMES: tuple[str, ...] = tuple(signal.name for signal in SIGNALS)
 _SAMPLE = (
     *(("host_id", "source", "tick", "start_ns")),
@@ -67,7 +69,7 @@ def _record(host_id: int, row: SampleRow) -> list[Any]:
             record += (None, None, None)
         else:
             start = ns(row.starts.get(group, 0))
-            record += (time - begin, None if start == common else start, row.sets.get(group, 0))
+            record += (time - begin, None if start == common else start, row.sets.get(group, 0) & _SET_BITS)
     get = row.values.get
     record += [get(name) for name in _VALUE_NAMES]
     return record
@@ -96,7 +98,8 @@ class SampleColumns:
         """`SELECT` of the tick, the row's start, then per group offset, start, set and its columns."""
         parts = ["tick", "start_ns"]
         for group in groups:
-            parts += (f"{group}_offset_ns", f"{group}_start_ns", f"{group}_set", *self.groups[group])
+            fingerprint = f"{group}_set & {_SET_BITS}"
+            parts += (f"{group}_offset_ns", f"{group}_start_ns", fingerprint, *self.groups[group])
         return f"SELECT {', '.join(parts)} FROM sample"
 
     def series(self, groups: Sequence[str], source: str, rows: Sequence[Sequence[Any]]) -> dict[str, GroupSeries]:
