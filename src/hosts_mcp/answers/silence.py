@@ -42,6 +42,9 @@ class Silence:
     instance: Instance | None = None
     """Set when one instance fell silent and the service went on."""
 
+    def holds(self, at_ns: int) -> bool:
+        return self.last_ns <= at_ns < self.until_ns or (at_ns >= self.until_ns and not self.resumed)
+
     @property
     def unusual(self) -> bool:
         """Longer than it ever pauses; of an unknown habit: longer than any exporter's delay."""
@@ -90,10 +93,8 @@ def find(
         return Unseen(service, min((i.first_seen_ns for i in instances), default=at_ns))
     following = _following(store, service, host_id, at_ns + REACH_NS, max(i.last_seen_ns for i in instances))
     silences = _silences(before, following, present_ns)
-    touched = [(a, b) for a, b in silences if a <= at_ns + REACH_NS and b >= at_ns - REACH_NS]
-    if touched:
-        last_ns, until_ns = max(touched, key=lambda s: (s[0] <= at_ns < s[1], s[1] - s[0]))
-        found = Silence(
+    touched = [
+        Silence(
             service=service,
             last_ns=last_ns,
             until_ns=until_ns,
@@ -101,15 +102,20 @@ def find(
             pause_ns=_habit([s for s in silences if s != (last_ns, until_ns)]),
             traces=[t for t in before if t.start_ns <= last_ns],
         )
-        if found.unusual or found.unfinished is not None:
-            return found
+        for last_ns, until_ns in silences
+        if last_ns <= at_ns + REACH_NS and until_ns >= at_ns - REACH_NS
+    ]
+    telling = [s for s in touched if s.unusual or s.unfinished is not None]
+    if telling:
+        return max(telling, key=lambda s: (s.holds(at_ns), s.until_ns - s.last_ns))
     ended = _ended(instances, at_ns)
     if ended is not None:
         until = max((i.last_seen_ns for i in instances if i is not ended), default=present_ns)
         traces = [t for t in before if t.start_ns <= ended.last_seen_ns]
         return Silence(service, ended.last_seen_ns, until, True, None, traces, ended)
-    if touched and found.last_ns <= at_ns < found.until_ns and found.until_ns - found.last_ns > LEAST_NS:
-        return found
+    pausing = next((s for s in touched if s.holds(at_ns) and not s.resumed), None)
+    if pausing is not None and pausing.until_ns - pausing.last_ns > LEAST_NS:
+        return pausing
     return Talking(service, [t for t in before if end_of(t) >= at_ns - REACH_NS] or before[:1])
 
 

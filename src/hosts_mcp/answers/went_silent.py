@@ -123,12 +123,12 @@ def _talking(store: Store, found: Talking, at_ns: int, now_ns: int) -> Judged:
     )
     d = engine.assess(gather(store, worst.trace_id, now_ns))
     told = (
-        f"{quote(found.service, NAMED)} was not silent around {_clock(at_ns)} UTC: "
-        f"{plural(len(found.traces), 'trace')}, {len(bad)} failed or unfinished. "
-        f"Its {'worst' if bad else 'longest'} then: "
+        f" {quote(found.service, NAMED)} was not silent around {_clock(at_ns)} UTC: "
+        f"{plural(len(found.traces), 'trace')}, {len(bad)} failed or unfinished; this is the "
+        f"{'worst' if bad else 'longest'} of them."
     )
     last = max(end_of(t) for t in found.traces)
-    return Judged(replace(d, headline=told + d.headline), found.service, last, worst.trace_id)
+    return Judged(replace(d, headline=d.headline + told), found.service, last, worst.trace_id)
 
 
 # ── It left a trace that never ended ─────────────────────────────────────────────────────────────────────────────────
@@ -136,8 +136,8 @@ def _talking(store: Store, found: Talking, at_ns: int, now_ns: int) -> Judged:
 
 def _by_trace(store: Store, silence: Silence, trace: TraceSummary, now_ns: int) -> Judged:
     d = engine.assess(gather(store, trace.trace_id, now_ns))
-    told = f"{_fell_silent(silence)} with a trace under way. "
-    d = replace(d, headline=told + d.headline, timeline=_timeline(d.timeline, silence))
+    told = f" {_fell_silent(silence)}; this trace was under way."
+    d = replace(d, headline=d.headline + told, timeline=_timeline(d.timeline, silence))
     return Judged(d, silence.service, silence.last_ns, trace.trace_id)
 
 
@@ -179,6 +179,10 @@ def _weighed(d: Diagnosis, silence: Silence, proof: Sequence[str], unheard: bool
         return d.verdict, d.confidence, why
     if proof:
         return d.verdict, d.confidence, "; ".join(proof)
+    if d.symptom.kind == "running":
+        return d.verdict, d.confidence, f"not killed, as far as can be seen: {d.symptom.text}"
+    if d.verdict == "cannot_tell" and d.hints:
+        return d.verdict, d.confidence, d.hints[0].text
     why = "nothing but the silence says that it died; everything it had begun had ended"
     return d.verdict, min(d.confidence, UNPROVEN) if blamed else d.confidence, why
 
@@ -260,9 +264,7 @@ def _headline(d: Diagnosis, silence: Silence, why: str) -> str:
             told += f", from {quote(d.culprit, NAMED)}"
     elif d.verdict == "no" and d.exonerated:
         told += "; " + ", ".join(e.bound for e in d.exonerated[:3])
-    elif d.verdict == "cannot_tell" and d.symptom.kind == "running" and d.symptom.text:
-        told += f"; {d.symptom.text}"
-    return f"{told}. {why[:1].upper()}{why[1:]}."
+    return f"{told}. {why[:1].upper()}{why[1:].removesuffix('.')}."
 
 
 def _fell_silent(s: Silence) -> str:
