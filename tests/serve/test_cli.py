@@ -19,6 +19,7 @@ from .conftest import HOSTS_MCP, TRACE_ID, Running, Start, clean_environment, li
 COMMANDS = [
     ["hosts"], ["status", "web-1"], ["metrics", "web-1", "--metrics", "cpu", "--range", "1h"],
     ["was-it-the-box", TRACE_ID], ["was-it-the-box", "--service", "reports", "--at", "now-2m"],
+    ["blame-report", "--host", "web-1"],
     ["traces", "--host", "web-1"], ["trace", TRACE_ID], ["query", "select 1 as one"],
     ["query"],
 ]  # fmt: skip

@@ -76,6 +76,8 @@ def test_the_same_answer_as_text(server: Running) -> None:
      ("GET", "/api/v1/hosts/web-1?stored=maybe", None, 400, "bad_argument"),
      ("GET", "/api/v1/traces/ffffffffffffffffffffffffffffffff", None, 404, "no_such_trace"),
      ("GET", "/api/v1/traces/ffffffffffffffffffffffffffffffff/was-it-the-box", None, 404, "no_such_trace"),
+     ("GET", "/api/v1/blame-report?limit=0", None, 400, "bad_argument"),
+     ("GET", "/api/v1/blame-report?service=nobody", None, 404, "no_such_service"),
      ("GET", "/api/v1/was-it-the-box", None, 400, "bad_argument"),
      ("GET", "/api/v1/was-it-the-box?service=reports&host=web-1", None, 400, "bad_argument"),
      ("GET", "/api/v1/was-it-the-box?service=nobody", None, 404, "no_such_service"),
@@ -109,7 +111,7 @@ def test_the_openapi_document_describes_every_route_with_its_model(server: Runni
     assert set(document["paths"]) == {
         "/api/v1/hosts", "/api/v1/hosts/{host}", "/api/v1/hosts/{host}/metrics", "/api/v1/traces",
         "/api/v1/traces/{trace_id}", "/api/v1/traces/{trace_id}/was-it-the-box", "/api/v1/was-it-the-box",
-        "/api/v1/query",
+        "/api/v1/blame-report", "/api/v1/query",
     }  # fmt: skip
     schemas = document["components"]["schemas"]
     for path in document["paths"].values():

@@ -295,6 +295,27 @@ QUESTIONS: tuple[Question, ...] = (
         search_hint="slow failed killed trace host cause cpu memory oom disk network steal noisy neighbour",
     ),
     Question(
+        tool="blame_report",
+        title="Blame report",
+        command="blame-report",
+        path="/blame-report",
+        about=(
+            "Of the slow and failed traces of a service, an operation, a host or all: how many were the box, the "
+            "code, unknown; by host, resource, origin and culprit. Hosts are ranked by the seconds of pain they "
+            "caused, never by CPU. Use it for many traces or to find which host to fix first; for one trace use "
+            "was_it_the_box. Judges a sample of at most limit traces and says so."
+        ),
+        arguments=(
+            Argument("service", "text", "traces with a span of this service.name; empty (default): any", ""),
+            Argument("operation", "text", "traces with a span of this name; empty (default): any", ""),
+            Argument("host", "text", "traces with a span on this host; empty (default): any", ""),
+            Argument("range", "text", f"{_RANGE}; default 24h", "24h"),
+            Argument("limit", "number", "most traces to judge, 1-200; default 40", 40, (), 1, 200),
+        ),
+        one_size=True,
+        search_hint="which host hurts most, how many slow failed traces were the box, noisy neighbour ranking",
+    ),
+    Question(
         tool="find_traces",
         title="Find traces",
         command="traces",
