@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tests.recordings import requests_in
-
 from hosts_mcp.otlp.batch import PointGroup, Resource, Slot
 from hosts_mcp.otlp.decode import decode_metrics
 from hosts_mcp.store.protocol import Host
 from hosts_mcp.store.sqlite import SqliteWriter
 from hosts_mcp.timerange import NS
+from tests.recordings import requests_in
 
 SCRAPE = Path(__file__).parents[1] / "fixtures" / "recorded" / "v0.160-grpc-nobatch.otlp.gz"
 T0 = 1_760_000_400 * NS
