@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hosts_mcp.errors import StoreUnusable
-from hosts_mcp.signals.model import TICK_NS, RawSeries, Samples
+from hosts_mcp.signals.model import BIN_NS, TICK_NS, RawSeries, Samples
 from hosts_mcp.store.protocol import (
     About,
     Arrived,
@@ -204,9 +204,11 @@ class SqliteReader:
             wanted = [row[0] for row in db.execute("SELECT id FROM host")] if host_ids is None else host_ids
             return {host_id: read_samples.newest(db, self._columns, host_id, rows) for host_id in wanted}
 
-    def rollup(self, host_id: int, start_ns: int, end_ns: int) -> Rollup:
+    def rollup(
+        self, host_id: int, start_ns: int, end_ns: int, names: Iterable[str] | None = None, bin_ns: int = BIN_NS
+    ) -> Rollup:
         with self._reading() as db:
-            return wide.read_rollup(db, host_id, start_ns, min(end_ns, MAX_NS))
+            return wide.read_rollup(db, host_id, start_ns, min(end_ns, MAX_NS), names, bin_ns)
 
     def points(
         self,
