@@ -48,7 +48,7 @@ def answers(reader: SqliteReader, host: int, kinds: tuple[Any, ...] = ("host", "
         [struct.pack(f"<{len(s.values)}d", *s.values) for s in series],
         [list(s.starts_ns) for s in series],
         reader.stored(host),
-        reader.samples(host, 0, 2**62),
+        sorted(reader.samples(host, 0, 2**62).items()),
         reader.about().points,
     ]
 
