@@ -61,7 +61,7 @@ class Box:
                 elif rate and uniform() < 0.5:
                     values[i] = max(0.0, round(values[i] + quantum * round(rate * (uniform() - 0.5) / quantum), 3))
             found.append(
-                replace(group, resource=self._resource, time_ns=clock, start_ns=self._boot_ns, values=tuple(values))
+                group._replace(resource=self._resource, time_ns=clock, start_ns=self._boot_ns, values=tuple(values))
             )
         return found
 

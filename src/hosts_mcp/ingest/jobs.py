@@ -81,6 +81,7 @@ class Jobs:
 
     def catch_up(self) -> None:
         """Run settling, facts, rollup and findings until nothing waits."""
+        self._derived.due_at_once()
         for job in (job for job in self._jobs if job.derives):
             while not self._stopping.is_set() and self._slice(job):
                 pass
