@@ -1,126 +1,151 @@
-"""Made-up boxes that send what a real collector sent: slots, units and several clocks of a recorded scrape.
+"""Made-up hosts that write what real collectors write: a resource per scraper and per process, scopes, units and
+descriptions on the wire, several clocks, devices and states in a new order every scrape, either field order.
 
-Values go on from the recorded ones as the kernel counts them: CPU in hundredths of a second, disk times in
-milliseconds, bytes in sectors or pages; series that stood still go on standing still. Deterministic by seed.
+Values are random walks and say nothing about storage; figures of storage are taken from the demo's story.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-from hosts_mcp.otlp.batch import PointGroup, Resource, Slot
-from hosts_mcp.otlp.decode import decode_metrics
-from hosts_mcp.store.protocol import Host
-from hosts_mcp.store.sqlite import SqliteWriter
-from hosts_mcp.timerange import NS
-from tests.recordings import requests_in
+from hosts_mcp.demo.hostmetrics import SCHEMA, SCOPE, TCP_STATES, VERSION
+from hosts_mcp.demo.wire import Metric, Order, Point, resource_metrics
 
-SCRAPE = Path(__file__).parents[1] / "fixtures" / "recorded" / "v0.160-grpc-nobatch.otlp.gz"
-T0 = 1_760_000_400 * NS
-"""The begin of an hour."""
-_QUANTUM = {"s": 0.01, "By": 512.0}
-"""Smallest step of a counter by its unit; 1 otherwise."""
+BOOT_NS = 1_790_000_000_000_000_000
+_CPU = ("user", "system", "idle", "interrupt", "nice", "softirq", "steal", "wait")
+_MEMORY = ("used", "free", "buffered", "cached", "slab_reclaimable", "slab_unreclaimable")
+_TASKS = ("running", "sleeping", "idle", "blocked", "zombies", "unknown")
+
+_Row = tuple[str, str, str, bool, Sequence[tuple[tuple[str, str], ...]], int]
 
 
-class Box:
-    """One box; `scrape(time)` is what it sends then."""
-
-    def __init__(self, number: int) -> None:
-        self.name = f"box-{number}"
-        self._rng = random.Random(number)
-        self._groups = [g for g in _recorded() if "process.pid" not in g.resource.attributes]
-        self._resource = Resource({"host.name": self.name}, self.name.encode())
-        self._boot_ns = T0 - self._rng.randrange(100_000) * NS
-        self._values = [list(g.values) for g in self._groups]
-        self._rates = [[self._rate(s, v) for s, v in zip(g.slots, g.values, strict=True)] for g in self._groups]
-        self._quanta = [[_quantum(slot) for slot in g.slots] for g in self._groups]
-        self._last_ns = T0
-
-    def _rate(self, slot: Slot, value: float) -> float:
-        """Growth per second of a counter, a hundredth of the size of a gauge."""
-        if not value:
-            return 0.0
-        if slot.kind != "counter":
-            return value / 100
-        most = 1.0 if slot.unit == "s" else 1e6 if slot.unit == "By" else 100.0
-        return most * self._rng.random() ** 3
-
-    def scrape(self, time_ns: int) -> list[PointGroup]:
-        seconds, self._last_ns = (time_ns - self._last_ns) / NS, time_ns
-        uniform, clock = self._rng.random, time_ns + self._rng.randrange(2_000_000)
-        found = []
-        for group, values, rates, quanta in zip(self._groups, self._values, self._rates, self._quanta, strict=True):
-            clock += self._rng.randrange(50_000, 1_000_000)
-            for i, (slot, rate, quantum) in enumerate(zip(group.slots, rates, quanta, strict=True)):
-                if rate and slot.kind == "counter":
-                    values[i] += quantum * round(rate * seconds * 2 * uniform() / quantum)
-                    values[i] = round(values[i], 3)
-                elif rate and uniform() < 0.5:
-                    values[i] = max(0.0, round(values[i] + quantum * round(rate * (uniform() - 0.5) / quantum), 3))
-            found.append(
-                group._replace(resource=self._resource, time_ns=clock, start_ns=self._boot_ns, values=tuple(values))
-            )
-        return found
+def _product(*axes: tuple[str, Sequence[str]]) -> list[tuple[tuple[str, str], ...]]:
+    rows: list[tuple[tuple[str, str], ...]] = [()]
+    for key, values in axes:
+        rows = [(*row, (key, value)) for row in rows for value in values]
+    return rows
 
 
-def _quantum(slot: Slot) -> float:
-    if slot.metric.startswith("system.disk") and slot.unit == "s":
-        return 0.001
-    if "load_average" in slot.metric:
-        return 0.01
-    return 4096.0 if "memory" in slot.metric else _QUANTUM.get(slot.unit, 1.0)
+class SimulatedHost:
+    """One host with the hostmetrics receiver. Defaults: 8 cores, 3 disks, 4 mounts, 3 interfaces, 178 points."""
+
+    def __init__(self, name: str, *, order: Order = "reversed", cpus: int = 8, disks: int = 3, processes: int = 0):
+        self._rng = random.Random(name)
+        self._order = order
+        self._resource: dict[str, str | int] = {
+            "host.name": name, "host.id": f"{self._rng.getrandbits(128):032x}", "os.type": "linux",
+            "host.arch": "amd64", "cloud.provider": "aws", "cloud.region": "eu-central-1",
+            "deployment.environment": "production",
+        }  # fmt: skip
+        self._scrapers = _scrapers(cpus, [f"nvme{i}n1" if i else "sda" for i in range(disks)])
+        self._pids = [2_000 + 7 * i for i in range(processes)]
+        self._counts = self._rng.randrange(10**6)
+        self.points = sum(len(row[4]) for rows in self._scrapers.values() for row in rows) + 7 * processes
+
+    def scrape(self, time_ns: int) -> bytes:
+        """One ExportMetricsServiceRequest."""
+        names = list(self._scrapers)
+        random.Random(self._resource["host.id"]).shuffle(names)  # random per start of the collector, then fixed
+        parts = [self._part(self._resource, name, self._scrapers[name], time_ns, name in _SHUFFLED) for name in names]
+        for pid in self._pids:
+            program = f"worker-{pid % 9}"
+            process = {
+                "process.pid": pid, "process.parent_pid": 1, "process.executable.name": program,
+                "process.executable.path": f"/usr/local/bin/{program}", "process.command": program,
+                "process.command_line": f"/usr/local/bin/{program} --config /etc/{program}.toml --shard {pid}",
+                "process.owner": "app", **self._resource,
+            }  # fmt: skip
+            parts.append(self._part(process, "process", _PROCESS, time_ns, False))
+        return b"".join(parts)
+
+    def _part(
+        self, resource: dict[str, str | int], scraper: str, rows: Sequence[_Row], time_ns: int, shuffled: bool
+    ) -> bytes:
+        metrics, values = [], list[float]()
+        for name, kind, unit, integer, attributes, clock in rows:
+            order = list(attributes)
+            if shuffled:
+                self._rng.shuffle(order)
+            points = [Point(a, len(values) + i, clock) for i, a in enumerate(order)]
+            self._counts += self._rng.randrange(1, 4096)
+            values += [self._counts + i if integer else (self._counts + i) / 100 for i in range(len(points))]
+            metrics.append(Metric(name, kind, unit, f"What {name} says about the host.", integer, points))  # type: ignore[arg-type]
+        frame = resource_metrics(resource, SCHEMA, f"{SCOPE}{scraper}scraper", VERSION, metrics, BOOT_NS, self._order)
+        begun = time_ns + self._rng.randrange(50_000, 1_000_000)
+        return frame.fill(values, (begun, begun + 137_000))
 
 
-_SCRAPE: list[PointGroup] = []
+_SHUFFLED = frozenset({"disk", "processes", "network"})
+_PROCESS: list[_Row] = [
+    ("process.cpu.time", "counter", "s", False, _product(("state", ("user", "system", "wait"))), 0),
+    ("process.disk.io", "counter", "By", True, _product(("direction", ("read", "write"))), 0),
+    ("process.memory.usage", "updown", "By", True, [()], 0),
+    ("process.memory.virtual", "updown", "By", True, [()], 0),
+]
 
 
-def _recorded() -> list[PointGroup]:
-    """The groups of one scrape: of those with some of the same metrics the largest (shares begin with the second)."""
-    if not _SCRAPE:
-        found: dict[str, PointGroup] = {}
-        for request, _ in requests_in(SCRAPE, 0):
-            for group in decode_metrics(request.body, request.encoding).groups:
-                metric = min(slot.metric for slot in group.slots)
-                if "process.pid" not in group.resource.attributes and (
-                    metric not in found or len(group.slots) > len(found[metric].slots)
-                ):
-                    found[metric] = group
-        _SCRAPE.extend(found.values())
-    return _SCRAPE
+def _scrapers(cpus: int, disks: Sequence[str]) -> dict[str, list[_Row]]:
+    ways, flows = ("direction", ("read", "write")), ("direction", ("transmit", "receive"))
+    device, interface = ("device", disks), ("device", ("lo", "eth0", "docker0"))
+    mounts = [
+        (("device", f"/dev/{disk}"), ("mode", "rw"), ("mountpoint", mount), ("type", "ext4"))
+        for disk, mount in (("sda1", "/"), ("sda2", "/boot"), ("nvme1n1", "/var"), ("nvme2n1", "/srv/data"))
+    ]
+    return {
+        "cpu": [("system.cpu.time", "counter", "s", False,
+                 _product(("cpu", [f"cpu{i}" for i in range(cpus)]), ("state", _CPU)), 0)],
+        "disk": [
+            ("system.disk.io", "counter", "By", True, _product(device, ways), 0),
+            ("system.disk.io_time", "counter", "s", False, _product(device), 0),
+            ("system.disk.merged", "counter", "{operations}", True, _product(device, ways), 0),
+            ("system.disk.operation_time", "counter", "s", False, _product(device, ways), 0),
+            ("system.disk.operations", "counter", "{operations}", True, _product(device, ways), 0),
+            ("system.disk.pending_operations", "updown", "{operations}", True, _product(device), 0),
+            ("system.disk.weighted_io_time", "counter", "s", False, _product(device), 0),
+        ],
+        "filesystem": [
+            ("system.filesystem.inodes.usage", "updown", "{inodes}", True,
+             [(*mount, ("state", state)) for mount in mounts for state in ("used", "free")], 0),
+            ("system.filesystem.usage", "updown", "By", True,
+             [(*mount, ("state", state)) for mount in mounts for state in ("used", "free", "reserved")], 0),
+        ],
+        "load": [(f"system.cpu.load_average.{m}m", "gauge", "{thread}", False, [()], 0) for m in (15, 1, 5)],
+        "memory": [("system.memory.usage", "updown", "By", True, _product(("state", _MEMORY)), 0)],
+        "network": [
+            ("system.network.connections", "updown", "{connections}", True,
+             _product(("protocol", ("tcp",)), ("state", TCP_STATES)), 1),
+            ("system.network.dropped", "counter", "{packets}", True, _product(interface, flows), 0),
+            ("system.network.errors", "counter", "{errors}", True, _product(interface, flows), 0),
+            ("system.network.io", "counter", "By", True, _product(interface, flows), 0),
+            ("system.network.packets", "counter", "{packets}", True, _product(interface, flows), 0),
+        ],
+        "paging": [
+            ("system.paging.faults", "counter", "{faults}", True, _product(("type", ("major", "minor"))), 0),
+            ("system.paging.operations", "counter", "{operations}", True,
+             _product(("type", ("major", "minor")), ("direction", ("page_in", "page_out"))), 0),
+        ],
+        "processes": [
+            ("system.processes.count", "updown", "{processes}", True, _product(("status", _TASKS)), 0),
+            ("system.processes.created", "counter", "{processes}", True, [()], 0),
+        ],
+    }  # fmt: skip
 
 
-def fill(
-    writer: SqliteWriter, boxes: int, scrapes: int, interval_ns: int, *, group: int = 100, first_ns: int = T0
-) -> Iterator[int]:
-    """Commit `scrapes` scrapes of each box, `group` boxes per transaction, arriving as they are made; yields the
-    number of points of each transaction."""
-    fleet = [Box(n) for n in range(boxes)]
-    ids: dict[str, tuple[int, int]] = {}
-    for n in range(scrapes):
-        time_ns = first_ns + n * interval_ns
-        for at in range(0, boxes, group):
-            writer.begin()
-            points = 0
-            for box in fleet[at : at + group]:
-                if box.name not in ids:
-                    host = writer.add_host(_host(box.name, time_ns))
-                    ids[box.name] = (host.id, writer.entity("host", host.id, b"box", {}, None, time_ns, time_ns))
-                host_id, entity_id = ids[box.name]
-                for one in box.scrape(time_ns):
-                    writer.add_points(host_id, entity_id, "hostmetrics", one, time_ns + NS)
-                    points += len(one.values)
-            writer.commit()
-            yield points
-    writer.begin()
-    last_ns = first_ns + (scrapes - 1) * interval_ns
-    for host in writer.hosts():
-        writer.update_host(replace(host, newest_ns=last_ns, last_arrived_ns=last_ns, interval_ns=interval_ns))
-    writer.commit()
+def scrapes(hosts: Sequence[SimulatedHost], rounds: int, *, every_ns: int = 10**10) -> Iterator[tuple[int, bytes]]:
+    """(time, request) of every host in turn, `rounds` times."""
+    for number in range(rounds):
+        for host in hosts:
+            time_ns = BOOT_NS + 3600 * 10**9 + number * every_ns
+            yield time_ns, host.scrape(time_ns)
 
 
-def _host(name: str, time_ns: int) -> Host:
-    return Host(0, name, "host", name, first_arrived_ns=time_ns, last_arrived_ns=time_ns, cpu_count=2,
-                memory_bytes=8 * 2**30, os_type="linux", sources=("hostmetrics",))  # fmt: skip
+def batched(hosts: Sequence[SimulatedHost], rounds: int, points: int = 8_192) -> Iterator[tuple[int, bytes]]:
+    """(time of the first, request) as a gateway's batch processor sends them: whole scrapes up to so many points."""
+    per_batch = max(1, points // hosts[0].points)
+    waiting: list[tuple[int, bytes]] = []
+    for one in scrapes(hosts, rounds):
+        waiting.append(one)
+        if len(waiting) == per_batch:
+            yield waiting[0][0], b"".join(body for _, body in waiting)
+            waiting.clear()

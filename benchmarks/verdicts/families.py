@@ -176,7 +176,9 @@ def _app(kind: str, mix: str = "any", *, how: Sequence[str] = make.APP) -> Famil
         slowed = make.app_slowdown(w, root, w.rng.choice(how), usual * (w.rng.uniform(*PHYSICS.app_factor) - 1.0))
         case = _slow(w, name, {ONE_BOX: here}, root, slowed, start, at=at)
         if case is not None and kind == "niced":
-            told = at or any(r.spans[0].node.service != OWN for r in case.earlier)
+            told = any(begin <= r.start < start for r in case.earlier) or any(
+                r.spans[0].node.service != OWN for r in case.earlier
+            )
             if not told:
                 case.truth = replace(
                     case.truth, accepted=case.truth.accepted | {PARTLY, CANNOT_TELL},

@@ -26,13 +26,10 @@ RULES = {
     "among those who waited (no metric tells a task's weight)",
 }
 NEEDS = {
-    "cpu": "cpu",
-    "steal": "cpu",
-    "disk": "disk",
-    "memory": "memory",
-    "network": "network",
-    "filesystem": "filesystem",
-}
+    "cpu": {"cpu"}, "steal": {"cpu"}, "disk": {"disk"}, "memory": {"memory", "paging"}, "network": {"network"},
+    "filesystem": {"filesystem"},
+}  # fmt: skip
+"""Scrapers without any of which a resource does not show."""
 SLIVER = 0.05
 LEAST_HISTORY = 5
 
@@ -47,7 +44,7 @@ def widened(case: Case, history: int, here: Box) -> Truth:
         accepted |= {"yes": {"partly"}, "partly": {"no", "cannot_tell"}, "no": {"cannot_tell"}}[truth.verdict]
     guilty = [case.boxes[h] for h in sorted(truth.hosts)] or [here]
     if truth.verdict in ("yes", "partly"):
-        seen = [r for r in truth.resources if all(NEEDS[r] in b.shape.scrapers for b in guilty)]
+        seen = [r for r in truth.resources if all(NEEDS[r] <= b.shape.scrapers for b in guilty)]
         if truth.resources and len(seen) < len(truth.resources):
             why.append("unseen")
             accepted |= {"partly", "cannot_tell"}

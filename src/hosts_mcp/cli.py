@@ -267,7 +267,7 @@ def _command(question: Question) -> click.Command:
 
 
 def _parameter(argument: Argument) -> click.Parameter:
-    if argument.required or argument.name == "sql":
+    if argument.required or argument.by_place:
         return click.Argument([argument.name], required=argument.required)
     flag = "--" + argument.name.replace("_", "-")
     return click.Option([flag, argument.name], metavar=argument.kind.upper(), help=argument.help)

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from hosts_mcp.serve.questions import QUESTIONS
 from serve.conftest import HOSTS_MCP, Running, clean_environment
 
 pytestmark = pytest.mark.clients
@@ -34,4 +35,4 @@ def test_tools_pass_its_strict_check(server: Running, inspector: list[str], era:
     command = [*inspector, *target, "--method", "tools/list", "--strict", "--protocol-era", era]
     done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(json.loads(done.stdout)["tools"]) == 7
+    assert len(json.loads(done.stdout)["tools"]) == len(QUESTIONS)

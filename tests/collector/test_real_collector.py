@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from hosts_mcp.answers import collector_config
+from hosts_mcp.diagnosis import patches
 
 from .conftest import Server, wait_until
 from .running import collector, configuration, quick_retries
@@ -105,6 +106,21 @@ def test_the_printed_configuration_is_valid(binary: Path, tmp_path: Path, transp
         configs = [f"--config={file}" for file in files]
         checked = subprocess.run([binary, "validate", *configs], capture_output=True, text=True, check=False)
         assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("patch", ["SCRAPER", "MEMORY", "INTERVAL", "PROCESS", "PROCESS_OLDER", "SPANS"])
+def test_lines_that_a_verdict_offers_merge_into_a_configuration_that_exists(
+    binary: Path, tmp_path: Path, patch: str
+) -> None:
+    whole, more = tmp_path / "whole.yaml", tmp_path / "more.yaml"
+    exporter, settings = collector_config.LOCAL.exporter()
+    whole.write_text(collector_config.whole().replace(f"{exporter}: {settings}", f"otlp: {settings}")
+                     .replace(f"[{exporter}]", "[otlp]"))  # fmt: skip
+    more.write_text(getattr(patches, patch).format(name="paging") if patch == "SCRAPER" else getattr(patches, patch))
+    checked = subprocess.run(
+        [binary, "validate", f"--config={whole}", f"--config={more}"], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hosts_mcp.otlp.decode import decode_metrics, decode_traces
 from hosts_mcp.otlp.transport import Request, Signal
 from hosts_mcp.store.protocol import Store
 from hosts_mcp.store.sqlite import SqliteWriter, open_reader, open_writer
-from scenarios.simulator import encode, scrapes, stamp, trace_request
+from scenarios.simulator import Machine, encode, scrapes, stamp, trace_request
 from scenarios.story import Scenario, past_runs
 
 LATER = 10**15
@@ -98,10 +98,20 @@ def fill(box: Box, s: Scenario, seed: int) -> None:
     box.derive(now)
 
 
+def ask(store: Store, s: Scenario, seed: int, **more: str) -> Verdict:
+    """The tool's answer to the scenario's question."""
+    if s.asks is None:
+        return answer(store, trace_id_of(s, seed).hex(), now_ns=asked_at(s), **more)
+    what, name = s.asks
+    clock = s.machines[0] if s.machines else Machine()
+    at = stamp(clock, s.end if s.asks_at is None else s.asks_at)
+    return answer(store, **{what: name}, at=str(at), now_ns=asked_at(s), **more)
+
+
 def judged(path: Path, s: Scenario, seed: int) -> Verdict:
     box = Box(path)
     try:
         fill(box, s, seed)
-        return answer(box.reader, trace_id_of(s, seed).hex(), now_ns=asked_at(s))
+        return ask(box.reader, s, seed)
     finally:
         box.close()

@@ -18,7 +18,9 @@ from .conftest import HOSTS_MCP, TRACE_ID, Running, Start, clean_environment, li
 
 COMMANDS = [
     ["hosts"], ["status", "web-1"], ["metrics", "web-1", "--metrics", "cpu", "--range", "1h"],
-    ["was-it-the-box", TRACE_ID], ["traces", "--host", "web-1"], ["trace", TRACE_ID], ["query", "select 1 as one"],
+    ["was-it-the-box", TRACE_ID], ["was-it-the-box", "--service", "reports", "--at", "now-2m"],
+    ["blame-report", "--host", "web-1"],
+    ["traces", "--host", "web-1"], ["trace", TRACE_ID], ["query", "select 1 as one"],
     ["query"],
 ]  # fmt: skip
 
@@ -55,6 +57,8 @@ def test_the_verdict_is_the_one_that_the_server_gives(server: Running) -> None:
     ("words", "status", "said"),
     [(["status", "nobody"], 1, "no_such_host"), (["trace", "f" * 32], 1, "no_such_trace"),
      (["was-it-the-box", "not-an-id"], 1, "32 hex digits"), (["query", "drop table hosts"], 1, "bad_query"),
+     (["was-it-the-box"], 1, "exactly one of trace_id, service and host"),
+     (["was-it-the-box", "--service", "nobody"], 1, "no_such_service"),
      (["status"], 2, "HOST"), (["hosts", "--colour", "red"], 2, "--colour"),
      (["hosts", "--status", "asleep"], 2, "live"), (["sing"], 2, "sing"),
      (["metrics", "web-1", "--range", "soonish"], 2, "bad_range")],

@@ -35,7 +35,12 @@ BORN = {"process.cpu.time": "process_cpu_cores", "process.disk.io": "process_io_
 
 def gather(store: Store, trace_id: bytes, now_ns: int) -> Case:
     """`trace_id` must be stored. Reads the windows that the engine names, one day of baseline and 30 of rollup."""
-    spans = store.trace(trace_id)
+    return gather_spans(store, store.trace(trace_id), now_ns)
+
+
+def gather_spans(store: Store, spans: Sequence[Span], now_ns: int) -> Case:
+    """The same for spans in hand, all of one trace id; that trace need not be stored."""
+    trace_id = spans[0].trace_id
     hosts = store.hosts()
     inventory = Inventory(hosts)
     by_id = {h.id: h for h in hosts}

@@ -82,10 +82,13 @@ def _local(
     r = w / loss.usual_seconds if loss.usual_seconds else symptom.ratio
     if r <= 1.0:
         return {}
-    alone = _stands_alone(loss, scene, t)
     factors = _factors(loss, scene, t)
     fc = max(factors["cpu"], factors["steal"])
-    by_disk = math.exp(_disk_log(factors["disk"], r, loss.database, on_cpu, t)) if factors["disk"] > 1 else 1.0
+    by_disk = 1.0
+    if factors["disk"] > 1:
+        by_disk = math.exp(_disk_log(factors["disk"], r, loss.database, on_cpu, t))
+        if on_cpu is None and _others_waited(loss, scene, t):
+            by_disk = max(by_disk, min(r, factors["disk"]))
     by_memory = factors["memory"] if reading.thrash or factors["memory"] > 1 else 1.0
     level = reading.pressures["memory"].value or 0.0
     if level >= 0.6 and factors["disk"] > 1.5 and _no_paging_data(scene):
@@ -103,25 +106,7 @@ def _local(
     if by_disk > 1 and fc > by_disk:  # mostly CPU: the disk gets the credit of its own part only
         combined["cpu" if factors["cpu"] >= factors["steal"] else "steal"] = combined["disk"]
         combined["disk"] = by_disk
-    if alone is not None and r > t.slow_ratio * max(alone, *combined.values()):
-        # The rest of the trace did not slow down like this: beyond the usual work it waited for something of its own.
-        return {k: (loss.usual_seconds or 0.0) * (f - 1.0) for k, f in combined.items() if f > 1}
     return {k: w - w / min(f, r) for k, f in combined.items() if f > 1}
-
-
-def _stands_alone(loss: Loss, scene: Scene, t: Table) -> float | None:
-    """How much slower than usual the rest of the trace was here, where there is enough of it to compare with.
-
-    A span never seen before took the place of others: there the span of the rest that slowed down most is asked.
-    """
-    usual = loss.usual_seconds or 0.0
-    rest = [x for x in scene.losses if x is not loss and not x.remote and x.usual_seconds]
-    whole = sum(x.usual_seconds or 0.0 for x in rest)
-    if not whole or whole < t.control_share * usual:
-        return None
-    if usual:
-        return sum(x.self_seconds for x in rest) / whole
-    return max(x.self_seconds / x.usual_seconds for x in rest if x.usual_seconds)
 
 
 def _factors(loss: Loss, scene: Scene, t: Table) -> dict[str, float]:
@@ -151,6 +136,18 @@ def _disk_log(factor: float, r: float, database: bool, on_cpu: float | None, t: 
         return min(most, -math.log(max(0.02, 1.0 - waits * (1.0 - 1.0 / factor))))
     shares: Sequence[float] = t.io_shares_database if database else t.io_shares
     return sum(min(most, math.log(1.0 + w * (factor - 1.0))) for w in shares) / len(shares)
+
+
+def _others_waited(loss: Loss, scene: Scene, t: Table) -> bool:
+    """Another span that matters slowed down by no more than the disk did: one fault of the program's own hits one span,
+    a slow disk every span that waits for it."""
+    for x in scene.losses:
+        if x is loss or x.remote or not x.usual_seconds or x.excess_seconds < t.excess_share * loss.excess_seconds:
+            continue
+        slowed = x.self_seconds / x.usual_seconds
+        if t.slow_ratio <= slowed <= t.slow_ratio * _factors(x, scene, t)["disk"]:
+            return True
+    return False
 
 
 def _no_paging_data(scene: Scene) -> bool:

@@ -349,7 +349,7 @@ class Experiment:
     """A natural experiment: what else was fine or bad under the same or without the pressure."""
 
     name: str
-    outcome: Literal["bad", "fine", "calm_bad", "trend", "mixed"]
+    outcome: Literal["bad", "fine", "same_fine", "calm_bad", "trend", "mixed"]
     text: str
     counts: tuple[int, ...] = ()
 

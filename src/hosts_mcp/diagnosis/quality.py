@@ -88,7 +88,7 @@ def _bound(resource: Resource, scene: Scene, symptom: Symptom, t: Table) -> Boun
         m = resource.ceiling(iv)
         if o <= 0 or m is None:
             continue
-        m = max(0.0, m - max(usual, _steady(resource, scene, k, t)))
+        m = max(0.0, m - max(usual, _steady(resource, scene, k, t)) - _of_the_trace(resource, iv, o, scene, t))
         dt = iv.seconds
         seen += o
         most += min(o, m * dt)
@@ -117,6 +117,13 @@ def _steady(resource: Resource, scene: Scene, k: int, t: Table) -> float:
     if any((resource.pressure(iv, scene.usual, t) or 0.0) > t.pressure_ignored for iv in beside):
         return 0.0
     return min(resource.ceiling(iv) or 0.0 for iv in beside)
+
+
+def _of_the_trace(resource: Resource, iv: Interval, o: float, scene: Scene, t: Table) -> float:
+    """Share of the interval's CPU time that the trace's own work may have been: it does not wait for itself."""
+    if resource.NAME != "cpu" or not scene.cpus or (resource.pressure(iv, scene.usual, t) or 0.0) > t.pressure_ignored:
+        return 0.0
+    return o / (scene.cpus * iv.seconds)
 
 
 def _explains(most: float, symptom: Symptom, t: Table) -> float:

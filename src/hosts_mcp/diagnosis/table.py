@@ -195,8 +195,6 @@ class Table:
     oncpu_intervals: float = 2.0
     more_work_ratio: float = 1.4
     more_work_share: float = 0.5
-    control_share: float = 0.2
-    """The rest of a trace is a control of one span when it usually takes at least this share of that span."""
     share_yes: float = 0.60
     share_partly: float = 0.17
 

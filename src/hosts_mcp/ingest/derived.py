@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from statistics import median
@@ -18,10 +17,9 @@ from hosts_mcp.timerange import NS
 
 FACT_ROWS = 24
 """Newest rows per group that a host's interval and core count are taken from."""
-FACTS_EVERY_NS = 60 * NS
+FACTS_AFTER_NS = 60 * NS
+"""Facts hardly change: a host that has them is looked at again when so much newer points have come."""
 FINDING_WINDOW_NS = 1800 * NS
-FINDINGS_SHARE = 50
-"""Judging takes at most one part in so many of a core: a thousand hosts are judged every few minutes."""
 LEAD_NS = 600 * NS
 """Read before a rollup window, so that its first rate and the damped load have a past."""
 ENOUGH_SPACINGS = 2
@@ -38,22 +36,15 @@ def interval_ns(samples: Samples) -> int | None:
 
 
 class Derived:
-    """Remembers per host up to which point facts were computed and when it was judged, and nothing else."""
+    """Remembers per host up to which point facts were computed, and nothing else."""
 
     def __init__(self, reader: Store) -> None:
         self._reader = reader
-        self.due_at_once()
-
-    def due_at_once(self) -> None:
-        """Every host is due for facts and findings."""
         self._done: dict[int, int] = {}
-        self._judged: dict[int, int] = {}
-        self._judging_ns = 0
 
     def facts(self) -> list[tuple[int, dict[str, Any]]]:
-        """(host id, changed facts) of every host with newer points than at the last call; where the facts are known,
-        with a minute of newer points: they hardly ever change."""
-        hosts = {h.id: h for h in self._reader.hosts() if self._facts_due(h)}
+        """(host id, changed facts) of every host that has none yet, or much newer points than when it was looked at."""
+        hosts = {h.id: h for h in self._reader.hosts() if self._is_due(h)}
         changed = []
         for host_id, samples in self._reader.newest(hosts, FACT_ROWS).items():
             host = hosts[host_id]
@@ -68,12 +59,11 @@ class Derived:
                 changed.append((host_id, facts))
         return changed
 
-    def _facts_due(self, host: Host) -> bool:
-        if not host.newest_ns:
+    def _is_due(self, host: Host) -> bool:
+        if host.newest_ns is None:
             return False
-        newer_ns = abs(host.newest_ns - self._done.get(host.id, 0))
-        known = None not in (host.interval_ns, host.cpu_count, host.memory_bytes)
-        return newer_ns >= FACTS_EVERY_NS or (newer_ns > 0 and not known)
+        newer_ns = host.newest_ns - self._done.get(host.id, 0)
+        return newer_ns >= FACTS_AFTER_NS or (newer_ns != 0 and host.interval_ns is None)
 
     def rollups(self, bins: Iterable[tuple[int, int, int]]) -> list[tuple[int, list[Rollup]]]:
         """Five-minute signals of (host id, start, end) bins, by host; neighbouring bins are derived together."""
@@ -93,30 +83,18 @@ class Derived:
         return five_minutes(samples, derive_devices(raw, facts), facts, start_ns, end_ns)
 
     def findings(self, now_ns: int) -> Iterator[tuple[Host, Sequence[FindingRow]]]:
-        """Every host with findings to write. Each is judged as often as costs no more than a share of one core."""
-        hosts = [h for h in self._reader.hosts() if h.kind != "container" and h.newest_ns is not None]
-        pause_ns = self._judging_ns * len(hosts) * FINDINGS_SHARE
-        for host in hosts:
-            if now_ns - self._judged.get(host.id, 0) < pause_ns:
+        """Every host that is judged, one by one, with the findings to write; none when nothing changed."""
+        for host in self._reader.hosts():
+            if host.kind == "container" or host.newest_ns is None:
                 continue
-            self._judged[host.id] = now_ns
-            began_ns = time.thread_time_ns()
-            rows = self._judge(host, now_ns)
-            took_ns = time.thread_time_ns() - began_ns
-            self._judging_ns = took_ns if not self._judging_ns else (9 * self._judging_ns + took_ns) // 10
-            if rows:
-                yield host, rows
-
-    def _judge(self, host: Host, now_ns: int) -> Sequence[FindingRow]:
-        """Its findings where they are others than before."""
-        end = (host.newest_ns or 0) + 1
-        start = end - FINDING_WINDOW_NS
-        facts = host.facts
-        signals = derive(self._reader.samples(host.id, start, end), facts)
-        devices = derive_devices(self._reader.points(host.id, DEVICE_METRICS, start, end, limit_scrapes=180), facts)
-        before = self._reader.findings(host.id, open_only=False, start_ns=start)
-        rows = findings.evaluate(host, signals, devices, before, now_ns)
-        return rows if rows != before else ()
+            end = host.newest_ns + 1
+            start = end - FINDING_WINDOW_NS
+            facts = host.facts
+            signals = derive(self._reader.samples(host.id, start, end), facts)
+            devices = derive_devices(self._reader.points(host.id, DEVICE_METRICS, start, end, limit_scrapes=180), facts)
+            before = self._reader.findings(host.id, open_only=False, start_ns=start)
+            rows = findings.evaluate(host, signals, devices, before, now_ns)
+            yield host, rows if rows != before else ()
 
 
 _DISK_METRICS = tuple(name for name in DEVICE_METRICS if "disk" in name)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 from hosts_mcp.ingest.derived import Derived
@@ -19,7 +20,7 @@ from hosts_mcp.ingest.pipeline import Pipeline
 from hosts_mcp.ingest.runs import runs_of
 from hosts_mcp.otlp.transport import Busy
 from hosts_mcp.settings import Settings
-from hosts_mcp.store.protocol import StoreBusy
+from hosts_mcp.store.protocol import FindingRow, Host, StoreBusy
 from hosts_mcp.store.sqlite import Checkpointer, SqliteReader, SqliteWriter
 from hosts_mcp.timerange import NS
 
@@ -30,6 +31,7 @@ QUIET_NS = 120 * NS
 """A trace without a new span for so long is settled; late spans unsettle it."""
 TRACES_PER_SLICE = 200
 BINS_PER_SLICE = 288
+HOSTS_PER_SLICE = 5
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class _Job:
     period_seconds: float
     work: Callable[[], bool]
     """One slice; True when more waits."""
+    share: float = 1.0
+    """Of a core at most: a job whose work grows with the number of hosts falls behind, not the acknowledgements."""
     derives: bool = False
     """Makes answers of stored data: `catch_up` waits for it."""
     due: float = 0.0
@@ -56,12 +60,13 @@ class Jobs:
         self._run = 0
         self._checkpoint_log: Checkpointer | None = None
         self._hours: list[tuple[int, int]] = []
+        self._judging: Iterator[tuple[Host, Sequence[FindingRow]]] | None = None
         self._jobs = (
             _Job("heartbeat", 5.0, self._heartbeat),
             _Job("settle", 1.0, self._settle, derives=True),
             _Job("facts", 2.0, self._facts, derives=True),
             _Job("rollup", 2.0, self._rollup, derives=True),
-            _Job("findings", 10.0, self._findings, derives=True),
+            _Job("findings", 10.0, self._findings, share=0.1, derives=True),
             _Job("compact", 60.0, self._compact),
             _Job("retain", 30.0, self._retain),
             _Job("checkpoint", 1.0, self._checkpoint),
@@ -81,7 +86,6 @@ class Jobs:
 
     def catch_up(self) -> None:
         """Run settling, facts, rollup and findings until nothing waits."""
-        self._derived.due_at_once()
         for job in (job for job in self._jobs if job.derives):
             while not self._stopping.is_set() and self._slice(job):
                 pass
@@ -90,8 +94,10 @@ class Jobs:
         while not self._stopping.wait(0.25):
             for job in self._jobs:
                 if time.monotonic() >= job.due and not self._stopping.is_set():
+                    begun = time.thread_time()
                     more = self._slice(job)
-                    job.due = time.monotonic() + (0.05 if more else job.period_seconds)
+                    rest = (time.thread_time() - begun) * (1 / job.share - 1)
+                    job.due = time.monotonic() + max(rest, 0.05 if more else job.period_seconds)
 
     def _slice(self, job: _Job) -> bool:
         try:
@@ -136,9 +142,15 @@ class Jobs:
         return len(bins) == BINS_PER_SLICE
 
     def _findings(self) -> bool:
-        for host, rows in self._derived.findings(time.time_ns()):
-            self._write(partial(SqliteWriter.write_findings, host_id=host.id, rows=rows))
-        return False
+        if self._judging is None:
+            self._judging = self._derived.findings(time.time_ns())
+        judged = list(islice(self._judging, HOSTS_PER_SLICE))
+        for host, rows in judged:
+            if rows:
+                self._write(partial(SqliteWriter.write_findings, host_id=host.id, rows=rows))
+        if len(judged) < HOSTS_PER_SLICE:
+            self._judging = None
+        return self._judging is not None
 
     def _compact(self) -> bool:
         """One piece of one hour: computed here, put in place by the writer."""

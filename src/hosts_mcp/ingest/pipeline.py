@@ -28,7 +28,7 @@ from hosts_mcp.store.sqlite import SqliteWriter
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-GROUP_SECONDS = 0.010
+GROUP_SECONDS = 0.020
 """How long the first request of a group waits for company before the commit."""
 GROUP_BYTES = 8 * 1024 * 1024
 """A group of this size is committed at once."""

@@ -16,6 +16,7 @@ from hosts_mcp.ingest.pipeline import Pipeline
 from hosts_mcp.otlp.admission import Admission
 from hosts_mcp.otlp.guard import Guard
 from hosts_mcp.otlp.http import OtlpHttpServer
+from hosts_mcp.otlp.pace import Pace
 from hosts_mcp.otlp.transport import Accept
 from hosts_mcp.settings import Address, Settings
 from hosts_mcp.store.sqlite import SqliteReader, SqliteWriter, open_reader, open_writer
@@ -122,12 +123,15 @@ class Ingest:
         # grpc costs a tenth of a second to import: only when it listens.
         from hosts_mcp.otlp.grpc import OtlpGrpcServer
 
-        limit = self._settings.max_request_bytes
-        return OtlpGrpcServer(self.accept, self._admission, address, max_request_bytes=limit, guard=guard)
+        return OtlpGrpcServer(self.accept, self._admission, address, guard=guard, **self._limits())
 
     def _http(self, address: Address, guard: Guard) -> Any:
-        limit = self._settings.max_request_bytes
-        return OtlpHttpServer(self.accept, self._admission, address, max_request_bytes=limit, guard=guard)
+        return OtlpHttpServer(self.accept, self._admission, address, guard=guard, **self._limits())
+
+    def _limits(self) -> dict[str, Any]:
+        settings = self._settings
+        pace = Pace(settings.body_deadline_ns / 1e9, settings.body_rate_bytes)
+        return {"max_request_bytes": settings.max_request_bytes, "pace": pace}
 
 
 def _size_of(db: Path) -> int | None:
