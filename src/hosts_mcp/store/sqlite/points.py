@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from hosts_mcp.otlp.batch import PointGroup, Slot
 from hosts_mcp.signals.model import BIN_NS, TICK_NS, SampleRow
-from hosts_mcp.signals.rows import row
+from hosts_mcp.signals.rows import Rank, precedence, row
 from hosts_mcp.store.sqlite import wide
 from hosts_mcp.store.sqlite.held import Held
 from hosts_mcp.store.sqlite.ledger import Ledger
-from hosts_mcp.store.sqlite.segments import Segment, precedence
+from hosts_mcp.store.sqlite.segments import Segment
 from hosts_mcp.store.sqlite.values import ns
 from hosts_mcp.store.sqlite.vocabulary import Layout, Vocabulary
 
@@ -182,7 +182,7 @@ class PointWriter:
 
 def newest_points(readings: Iterable[_Reading]) -> list[tuple[Slot, int, int, float]]:
     """(slot, time, start, value) of the newest reading of every slot, in an order that is that of the slots."""
-    newest: dict[Slot, tuple[tuple[int, tuple[bool, float, int]], int, float]] = {}
+    newest: dict[Slot, tuple[tuple[int, Rank], int, float]] = {}
     for reading in readings:
         segment = reading.segment
         for slot, value in zip(reading.layout.slots, segment.values, strict=True):

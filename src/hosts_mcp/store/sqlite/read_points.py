@@ -11,11 +11,12 @@ from operator import itemgetter, lt
 
 from hosts_mcp.otlp.batch import Slot
 from hosts_mcp.signals.model import TICK_NS, RawSeries
+from hosts_mcp.signals.rows import Rank, precedence
 from hosts_mcp.store.protocol import EntityKind, MetricName, Stored
 from hosts_mcp.store.sqlite import chunks
 from hosts_mcp.store.sqlite.blocks import Block
 from hosts_mcp.store.sqlite.chunks import TICKS_PER_HOUR
-from hosts_mcp.store.sqlite.segments import headers, precedence
+from hosts_mcp.store.sqlite.segments import headers
 from hosts_mcp.store.sqlite.values import MAX_NS
 from hosts_mcp.store.sqlite.vocabulary import Layout, read_layout
 
@@ -114,7 +115,7 @@ def _series(entity: int, source: str, slot: Slot, parts: Sequence[_Part]) -> Raw
 
 def _merged(times: Sequence[int], values: Sequence[float], starts: Sequence[int]) -> _Part:
     """In order of time, of several readings at one time the one that counts."""
-    readings: dict[int, tuple[tuple[bool, float, int], float, int]] = {}
+    readings: dict[int, tuple[Rank, float, int]] = {}
     for time_ns, value, start_ns in zip(times, values, starts, strict=True):
         rank = precedence(value, start_ns)
         if time_ns not in readings or rank > readings[time_ns][0]:
