@@ -297,8 +297,10 @@ class Store(Protocol):
         """Wide rows of a host in [start, end), plus one row before `start` per group so that a first rate exists."""
         ...
 
-    def newest(self, host_ids: Iterable[int] | None = None, rows: int = 4) -> Mapping[int, Samples]:
-        """The newest `rows` rows of every group of each host: one seek per host, no scan."""
+    def newest(
+        self, host_ids: Iterable[int] | None = None, rows: int = 4, groups: Iterable[str] | None = None
+    ) -> Mapping[int, Samples]:
+        """The newest `rows` rows of every group (or of those named) of each host: one seek per host, no scan."""
         ...
 
     def rollup(

@@ -199,10 +199,13 @@ class SqliteReader:
         with self._reading() as db:
             return read_samples.samples(db, self._columns, host_id, start_ns, min(end_ns, MAX_NS), groups)
 
-    def newest(self, host_ids: Iterable[int] | None = None, rows: int = 4) -> Mapping[int, Samples]:
+    def newest(
+        self, host_ids: Iterable[int] | None = None, rows: int = 4, groups: Iterable[str] | None = None
+    ) -> Mapping[int, Samples]:
+        some = None if groups is None else [group for group in self._columns.groups if group in set(groups)]
         with self._reading() as db:
             wanted = [row[0] for row in db.execute("SELECT id FROM host")] if host_ids is None else host_ids
-            return {host_id: read_samples.newest(db, self._columns, host_id, rows) for host_id in wanted}
+            return {host_id: read_samples.newest(db, self._columns, host_id, rows, some) for host_id in wanted}
 
     def rollup(
         self, host_id: int, start_ns: int, end_ns: int, names: Iterable[str] | None = None, bin_ns: int = BIN_NS
