@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from hosts_mcp.otlp import compression, inflation
 from hosts_mcp.otlp.admission import Admission
-from hosts_mcp.otlp.compression import TooLarge, UnsupportedEncoding, decompressed, encodings
+from hosts_mcp.otlp.compression import TooLarge, UnsupportedEncoding, decompressed, encodings, promised_bytes
 from hosts_mcp.otlp.transport import Undecodable
 
 zstd: Any = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
@@ -120,6 +120,14 @@ def test_the_limit_is_exact(encoding: str, pack: Callable[[bytes], bytes], limit
     assert len(inflate(packed, encoding, limit)) == limit
     with pytest.raises(TooLarge):
         inflate(packed, encoding, limit - 1)
+
+
+@given(body=st.binary(max_size=40))
+def test_what_a_body_promises_is_read_from_any_bytes(body: bytes) -> None:
+    for encoding, pack in PACKERS:
+        assert promised_bytes(body, encoding) <= 1032 * len(body) or encoding == "zstd"
+        promised = promised_bytes(pack(body), encoding)
+        assert promised == (len(body) if pack in (gzip.compress, zstd.compress) and encoding != "GZip " else 0)
 
 
 @pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("zstd", zstd.compress)])

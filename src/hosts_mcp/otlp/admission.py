@@ -114,6 +114,11 @@ class Held:
         if size > self.size:
             await self._admission._take(self, size)
 
+    def keep(self, size: int) -> None:
+        """Hold no more than `size` bytes."""
+        if size < self.size:
+            self._admission._give_back(self, size)
+
     def settle(self, size: int) -> None:
         """The body is whole and has `size` bytes, no more than are held: only its commit is outstanding."""
         self._whole = True

@@ -15,6 +15,8 @@ FED_BYTES = 64 * 1024
 """Compressed bytes given to a decoder at a time: it copies what it leaves over, at every piece and every member."""
 MOST_MEMBERS = 1024
 """gzip members or zstd frames in one body; empty ones cost time and never reach the limit of bytes."""
+_DEFLATE_RATIO = 1032
+"""No deflate stream inflates to more times its size (zlib's technical notes)."""
 _ZSTD_WINDOW_LOG = 25
 """32 MiB, the largest window of the encoder that collectors use at its best level; RFC 8878 asks for 8 MiB."""
 
@@ -76,6 +78,18 @@ def decompressed(body: bytes, encoding: str) -> Iterator[bytes]:
     if encoding == "zstd" and (zstd := _zstd()) is not None:
         return _members(body, functools.partial(_zstd_decoder, zstd), MOST_MEMBERS)
     raise UnsupportedEncoding(encoding)
+
+
+def promised_bytes(body: bytes, encoding: str) -> int:
+    """What the body says it inflates to; 0 where it does not say. Only a promise: of its last member, modulo 4 GiB."""
+    if encoding in ("gzip", "x-gzip"):
+        return min(int.from_bytes(body[-4:], "little"), _DEFLATE_RATIO * len(body))
+    if encoding == "zstd" and (zstd := _zstd()) is not None:
+        try:
+            return zstd.get_frame_info(body).decompressed_size or 0
+        except zstd.ZstdError:
+            return 0
+    return 0
 
 
 def encodings() -> str:

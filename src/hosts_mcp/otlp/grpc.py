@@ -128,6 +128,7 @@ class OtlpGrpcServer:
             raise _TooSlow from None
         if raw is grpc.aio.EOF:
             raise _NoMessage
+        held.keep(len(raw))
         await held.take(len(raw))
         return bytes(raw)
 

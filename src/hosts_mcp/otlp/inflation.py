@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from io import BytesIO
 
 from hosts_mcp.otlp.admission import Held
-from hosts_mcp.otlp.compression import FED_BYTES, PIECE_BYTES, TooLarge, decompressed
+from hosts_mcp.otlp.compression import FED_BYTES, PIECE_BYTES, TooLarge, decompressed, promised_bytes
 
 STEP_BYTES = 1024 * 1024
 """Inflated at a time, and as much as is inflated in the event loop (a few milliseconds) before a thread goes on."""
@@ -25,24 +25,29 @@ async def inflate(body: bytes, encoding: str, limit: int, held: Held) -> bytes:
         held.settle(len(body))
         return body
     pieces, out = decompressed(body, encoding), BytesIO()
-    await held.take(len(body) + STEP_BYTES)
-    ended = _step(pieces, out, limit)
+    # As much as it promises at once: bodies that are half inflated when there is no more room help nobody. The end is
+    # only seen by asking for one piece more.
+    await held.take(len(body) + max(STEP_BYTES, min(promised_bytes(body, encoding), limit) + PIECE_BYTES))
+    ended = _step(pieces, out, limit, STEP_BYTES)
     while not ended:
-        await held.take(len(body) + out.tell() + STEP_BYTES)
-        ended = await asyncio.to_thread(_step, pieces, out, limit)
+        room = held.size - len(body) - out.tell()
+        if room < PIECE_BYTES:
+            room = STEP_BYTES
+            await held.take(len(body) + out.tell() + room)
+        ended = await asyncio.to_thread(_step, pieces, out, limit, min(room, STEP_BYTES))
     inflated = out.getvalue()
     held.settle(len(inflated))
     return inflated
 
 
-def _step(pieces: Iterator[bytes], out: BytesIO, limit: int) -> bool:
-    """At most STEP_BYTES more onto `out`; True at the end of the body."""
+def _step(pieces: Iterator[bytes], out: BytesIO, limit: int, most: int) -> bool:
+    """At most so many bytes more onto `out`, at least a piece; True at the end of the body."""
     spent = 0
     for piece in pieces:
         out.write(piece)
         if out.tell() > limit:
             raise TooLarge
         spent += max(len(piece), FED_BYTES)  # reading costs too where nothing comes out
-        if spent > STEP_BYTES - PIECE_BYTES:
+        if spent > most - PIECE_BYTES:
             return False
     return True
