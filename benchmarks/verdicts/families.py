@@ -70,12 +70,11 @@ def _hit(
         start = make.start_of_trace(w)
         load = incident(w, here, *make.times(w, here, start, usual))
         here = replace(here, loads=(load,))
-        slowed = root
+        slowed, how = root, ""
         if app:
-            slowed = make.app_slowdown(
-                w, root, w.rng.choice(make.APP), usual * (w.rng.uniform(*PHYSICS.app_factor) - 1.0)
-            )
-        return _slow(w, name, {ONE_BOX: here}, root, slowed, start, least=0.0 if app else HIT_LEAST)
+            how = w.rng.choice(make.APP)
+            slowed = make.app_slowdown(w, root, how, usual * (w.rng.uniform(*PHYSICS.app_factor) - 1.0))
+        return _slow(w, name, {ONE_BOX: here}, root, slowed, start, least=0.0 if app else HIT_LEAST, how=how)
 
     return family
 
@@ -83,6 +82,7 @@ def _hit(
 def _slow(
     w: Workshop, name: str, boxes: dict[str, Box], root: Node, slowed: Node, start: float, *, least: float = 0.0,
     at: Sequence[float] = (), runs: int | None = None, normal: bool = False, spread: float | None = None,
+    how: str = "",
 ) -> Case | None:  # fmt: skip
     """Executes past and present. `normal`: the trace is meant to run at its usual speed."""
     spread = w.rng.uniform(*PHYSICS.run_spread) if spread is None else spread
@@ -107,7 +107,7 @@ def _slow(
             return None
     run = w.execute(boxes, this, start)
     everything = [*earlier, *make.others(w, boxes, start, run.end), *make.own_runs(boxes)]
-    return make.finished(w, name.split(":")[0], name, boxes, run, everything, truth, history=len(finished))
+    return make.finished(w, name.split(":")[0], name, boxes, run, everything, truth, history=len(finished), note=how)
 
 
 def _own(incident: Callable[..., Load]) -> Incident:
@@ -354,7 +354,7 @@ def _killed(how: str) -> Family:
             return None
         run = _until(w, boxes, this, start, death)
         truth = replace(truth, widened=rules)
-        if truth.verdict == NO and "between" not in rules and fills_unseen(here, death):
+        if "between" not in rules and fills_unseen(here, death):
             rules = (*rules, "between")
             truth = replace(truth, accepted=truth.accepted | {CANNOT_TELL}, widened=rules)
         if "memory" not in here.shape.scrapers:

@@ -22,6 +22,8 @@ RULES = {
     "variation of the mean",
     "between": "between the last reading and the death an ordinary program could have filled what was left of memory",
     "full_anyway": "memory was above 90 % when somebody else killed the process: nothing on the box tells them apart",
+    "wait_or_work": "a span took longer by the program's own doing beside a saturated CPU, and no process data of that "
+    "time: whether the program computed (and the box stretched that too) or waited leaves the same data",
     "weights": "niced neighbours fill the CPU, and no earlier run or other operation shows that this service was not "
     "among those who waited (no metric tells a task's weight)",
 }
@@ -42,6 +44,10 @@ def widened(case: Case, history: int, here: Box) -> Truth:
     if slow and history < LEAST_HISTORY:
         why.append("no_history")
         accepted |= {"yes": {"partly"}, "partly": {"no", "cannot_tell"}, "no": {"cannot_tell"}}[truth.verdict]
+        if any(
+            x.part(case.run.start) is not None and (x.threads > 1 or x.depth or x.memory or x.steal) for x in here.loads
+        ):
+            accepted.add("partly")  # under pressure for all anybody can see
     guilty = [case.boxes[h] for h in sorted(truth.hosts)] or [here]
     if truth.verdict in ("yes", "partly"):
         seen = [r for r in truth.resources if all(NEEDS[r] <= b.shape.scrapers for b in guilty)]
@@ -64,6 +70,9 @@ def widened(case: Case, history: int, here: Box) -> Truth:
     if slow and truth.ratio >= 1.5 and case.run.seconds < SLIVER * max(b.shape.interval for b in case.boxes.values()):
         why.append("sliver")
         accepted.add("cannot_tell")
+    if slow and case.note in ("sleep", "lock", "more_work") and _cpu_hot(case) and not _processes_seen(case, here):
+        why.append("wait_or_work")
+        accepted |= {"yes": {"partly"}, "partly": {"no"}, "no": {"partly"}}[truth.verdict]
     if truth.origins and "process" not in on and "hypervisor" not in truth.origins:
         truth = replace(truth, origins=truth.origins | {"unknown"})
     return replace(truth, accepted=frozenset(accepted), widened=tuple(why))
@@ -88,3 +97,13 @@ def fills_unseen(here: Box, death: float) -> bool:
     last = math.floor((death - phase) / iv) * iv + phase
     left = (1.0 - here.at(last).level) * here.memory_bytes / 2**30
     return left / max(death - last, 1e-3) < PHYSICS.fill[1]
+
+
+def _cpu_hot(case: Case) -> bool:
+    """One of the boxes has more runnable threads than cores, or a part of them is stolen."""
+    half = (case.run.start + case.run.end) / 2
+    return any(b.at(half).threads > b.cores or b.at(half).steal > 0.1 for b in case.boxes.values())
+
+
+def _processes_seen(case: Case, here: Box) -> bool:
+    return "process" in here.shape.scrapers and case.run.seconds > 2 * here.shape.process_interval

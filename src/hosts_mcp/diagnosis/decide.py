@@ -69,7 +69,7 @@ def _paging_unseen(f: Findings, t: Table) -> bool:
 
 def _most(found: Sequence[Findings], symptom: Symptom, t: Table) -> float:
     """Share that the boxes explain if all of the local excess is theirs: a wait for a peer is not."""
-    local = {x.span.span_id: x.excess_seconds for f in found for x in f.scene.losses if not x.remote}
+    local = {x.span.span_id: x.excess_seconds for f in found for x in f.scene.losses if not (x.remote or x.added)}
     wire = sum(f.effect.by_resource.get("network", 0.0) for f in found if f.effect is not None)
     return counterfactual.share(sum(local.values()) + wire, symptom, t)[0]
 
@@ -152,11 +152,8 @@ def failed(f: Findings, symptom: Symptom, t: Table) -> Ruling:
         return Ruling("cannot_tell", 0.7, None, why="quality")
     if (p >= t.p_partly and link >= t.calm) or (kind == "unknown" and link >= t.link_unknown):
         return _with_quality(Ruling("partly", 0.5 + 0.3 * abs(p - 0.55), resource, why="odds"), q.value)
-    if (
-        kind != "killed"
-        and p >= t.p_hint
-        and any(e.name == "peers_here" and e.outcome == "bad" and e.counts[1] >= 4 for e in f.experiments)
-    ):
+    others = any(e.name == "peers_here" and e.outcome == "bad" and e.counts[1] >= 4 for e in f.experiments)
+    if kind != "killed" and p >= t.p_hint and others and any(name == "peers_bad" for name, _ in f.weights):
         return _with_quality(Ruling("partly", 0.5, None, why="peers"), q.value)
     ruling = Ruling("no", 1.0 - p, None, why="odds")
     if q.blind == "middling":

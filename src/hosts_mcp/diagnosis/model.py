@@ -170,6 +170,8 @@ class Loss:
     """Where it was lost: the span's host; of a call whose other side sent a span, the callee's."""
     handed_over: bool = False
     """A call's own time: the callee took long to begin or the answer to be read. Either host may explain it."""
+    added: bool = False
+    """Never seen before in a trace whose usual work is all there: the program's own doing."""
 
 
 @dataclass(frozen=True, slots=True)

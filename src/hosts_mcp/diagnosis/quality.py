@@ -67,7 +67,10 @@ def _covered(scene: Scene, window: list[Interval]) -> float:
 def local_pieces(scene: Scene) -> list[tuple[float, float, Loss]]:
     """Pieces of this host's own time on the critical path, seconds."""
     return [
-        (scene.seconds(a), scene.seconds(b), loss) for loss in scene.losses if not loss.remote for a, b in loss.segments
+        (scene.seconds(a), scene.seconds(b), loss)
+        for loss in scene.losses
+        if not (loss.remote or loss.added)
+        for a, b in loss.segments
     ]
 
 

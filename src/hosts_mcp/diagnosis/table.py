@@ -195,6 +195,10 @@ class Table:
     oncpu_intervals: float = 2.0
     more_work_ratio: float = 1.4
     more_work_share: float = 0.5
+    control_share: float = 0.2
+    """The rest of a trace is a control of one span when it usually takes at least this share of that span."""
+    usual_work: float = 0.8
+    """Of a trace's usual time: with so much of it present, spans never seen before were added and replaced none."""
     share_yes: float = 0.60
     share_partly: float = 0.17
 
