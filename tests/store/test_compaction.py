@@ -111,6 +111,19 @@ def test_repeated_points_are_stored_and_counted_once_after_compaction(
     assert reader.about().points == reader.stored(host).points
 
 
+def test_a_chunk_that_takes_the_number_of_another_is_read_anew(writer: SqliteWriter, reader: SqliteReader) -> None:
+    """Late parts of one tick, compacted after each: the row is made from all of them."""
+    for part in (group(CPU, [1.0] * len(CPU), T0), group(LOAD[:1], [1.0], T0), group(LOAD[1:2], [2.0], T0)):
+        store(writer, [part])
+        host = store(writer, [group(MEMORY, [1.0] * len(MEMORY), T0)])
+        compact(writer, reader)
+    host = store(writer, [group(LOAD[2:], [3.0], T0)])
+    load = reader.samples(host, 0, 2 * T0)["load"].columns
+    assert {name: list(values) for name, values in load.items()} == {
+        "load_15m": [1.0], "load_1m": [2.0], "load_5m": [3.0]
+    }  # fmt: skip
+
+
 def test_however_late_points_drip_in_an_hour_has_few_chunks(writer: SqliteWriter, reader: SqliteReader) -> None:
     for n in range(40):
         host = store(writer, scrape(T0 + n * 10 * NS, n))

@@ -112,9 +112,10 @@ def test_a_second_process_reads_while_the_first_one_ingests(writer: SqliteWriter
 _KILLED = """
 import pathlib, sys
 from tests.store.building import T0, add_box, scrape, span
-from hosts_mcp.store.sqlite import open_writer
+from hosts_mcp.store.sqlite import open_reader, open_writer
 from hosts_mcp.timerange import NS
-writer = open_writer(pathlib.Path(sys.argv[1]))
+path = pathlib.Path(sys.argv[1])
+writer, reader = open_writer(path), open_reader(path)
 n = 0
 while True:
     writer.begin()
@@ -129,10 +130,15 @@ while True:
     writer.commit()
     print(n, flush=True)
     n += 1
+    for hour in reader.compactable(T0 * 2) if n % 3 == 0 else ():
+        piece = reader.piece(*hour)
+        writer.begin()
+        assert writer.compact(piece)
+        writer.commit()
 """
 
 
-def test_a_kill_in_mid_transaction_loses_nothing_that_was_committed(path: Path) -> None:
+def test_a_kill_in_mid_ingest_compaction_or_retention_loses_nothing_that_was_committed(path: Path) -> None:
     root = Path(__file__).parents[2]
     for _ in range(3):
         path.unlink(missing_ok=True)

@@ -21,7 +21,11 @@ _HOURS = 4
 class Held:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._hours: dict[tuple[int, int], tuple[Sequence[int], Mapping[int, Sequence[Segment]]]] = {}
+        self._hours: dict[tuple[int, int], Mapping[int, Sequence[Segment]]] = {}
+
+    def clear(self) -> None:
+        """Chunks came or went: the number of one that is gone may be another's now."""
+        self._hours.clear()
 
     def in_tick(self, host_id: int, tick: int) -> Iterator[Segment]:
         rows = self._db.execute("SELECT v FROM scrape WHERE host_id = ? AND tick = ? ORDER BY id", (host_id, tick))
@@ -30,17 +34,14 @@ class Held:
         yield from self._compacted(host_id, tick // TICKS_PER_HOUR).get(tick, ())
 
     def _compacted(self, host_id: int, hour: int) -> Mapping[int, Sequence[Segment]]:
-        """Segments by tick; opened anew when the hour's chunks are others than before."""
-        rows = self._db.execute("SELECT id, arrived_ns FROM chunk WHERE host_id = ? AND hour = ?", (host_id, hour))
-        chunks = rows.fetchall()
-        if not chunks:
-            return {}
+        """Segments by tick."""
         known = self._hours.get((host_id, hour))
-        if known is None or known[0] != chunks:
+        if known is None:
+            rows = self._db.execute("SELECT id FROM chunk WHERE host_id = ? AND hour = ?", (host_id, hour))
             while len(self._hours) >= _HOURS:
                 del self._hours[next(iter(self._hours))]
-            known = self._hours[host_id, hour] = (chunks, self._open([number for number, _ in chunks]))
-        return known[1]
+            known = self._hours[host_id, hour] = self._open([row[0] for row in rows])
+        return known
 
     def _open(self, chunks: Sequence[int]) -> Mapping[int, Sequence[Segment]]:
         found: dict[int, list[Segment]] = defaultdict(list)

@@ -78,6 +78,7 @@ class PointWriter:
         self._mark = 0
         self._newest_tick.clear()
         self._feeds.clear()
+        self.held.clear()
 
     def forget(self, host_id: int) -> None:
         """Nothing of this host waits or is remembered any more."""

@@ -254,6 +254,7 @@ class SqliteWriter:
     @_or_busy
     def compact(self, piece: compaction.Piece) -> bool:
         """Put a piece (of `SqliteReader.piece`) in place; False when what it was made of has changed meanwhile."""
+        self._points.held.clear()
         return compaction.put(self._db, piece)
 
     @_or_busy
@@ -282,6 +283,7 @@ class SqliteWriter:
 
     def _drop_caches(self) -> None:
         """What retention deleted and memory holds must not be written again."""
+        self._points.held.clear()
         if self._retention.traces_went:
             self._retention.traces_went = False
             self._spans.forget_traces()
