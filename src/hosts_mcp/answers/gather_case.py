@@ -117,9 +117,16 @@ def _named(host: Host, inventory: Inventory, now_ns: int) -> Box:
         aliases=machine.aliases,
         newest_ns=machine.newest_ns,
         now_ns=machine.present_ns(now_ns),
-        clock_skew_seconds=None if machine.usual_lag_ns is None else -machine.usual_lag_ns / NS,
+        clock_skew_seconds=_skew(machine),
         attributes=machine.attributes,
     )
+
+
+def _skew(machine: Host) -> float | None:
+    """Arrival against the host's own time; of data that all came late (an import) nothing is known."""
+    if machine.usual_lag_ns is None or machine.last_arrived_ns <= 0:
+        return None
+    return -machine.usual_lag_ns / NS
 
 
 def _box(store: Store, host: Host, inventory: Inventory, look: Wanted, now_ns: int) -> Box:
