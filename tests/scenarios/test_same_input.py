@@ -1,4 +1,7 @@
-"""The same OTLP input gives the same verdict: in any order, any split, delivered twice, restored from an export."""
+"""The same OTLP input gives the same verdict: in any order, any split, delivered twice.
+
+That a database restored from an export gives it too is held by `test_export` and `tests/cases`.
+"""
 
 from __future__ import annotations
 
