@@ -241,10 +241,11 @@ def _several(hit: bool) -> Family:
         where = names[w.rng.randrange(n) if hit else little]
         load = _any(w, boxes[where], *make.times(w, boxes[where], start, usual))
         boxes[where] = replace(boxes[where], loads=(load,))
-        slowed = node
+        slowed, how = node, ""
         if not hit or w.rng.random() < 0.2:
-            slowed = make.app_slowdown(w, node, w.rng.choice(("sleep", "more_work")), usual * w.rng.uniform(1.0, 4.0))
-        return _slow(w, name, boxes, node, slowed, start, least=HIT_LEAST if hit else 0.0)
+            how = w.rng.choice(("sleep", "more_work"))
+            slowed = make.app_slowdown(w, node, how, usual * w.rng.uniform(1.0, 4.0))
+        return _slow(w, name, boxes, node, slowed, start, least=HIT_LEAST if hit else 0.0, how=how)
 
     return family
 
@@ -343,6 +344,8 @@ def _killed(how: str) -> Family:
                 here = replace(here, base_memory=rng.uniform(0.905, 0.935))
                 rules = ("full_anyway",)
                 truth = replace(truth, accepted=frozenset({NO, PARTLY, CANNOT_TELL}))
+        if any(x.climbs and x.memory * here.memory_bytes / GIB > PHYSICS.fill[1] * (x.end - x.start) for x in loads):
+            return None  # nobody fills memory that fast
         here = replace(here, loads=loads)
         boxes = {ONE_BOX: here}
         onset = min([start, *(x.start for x in loads)])

@@ -94,7 +94,7 @@ def _on_an_edge(case: Case) -> bool:
 
 def fills_unseen(here: Box, death: float) -> bool:
     iv, phase = here.shape.interval, here.shape.phase
-    last = math.floor((death - phase) / iv) * iv + phase
+    last = math.floor((death - 1.0 - phase) / iv) * iv + phase  # counters move once a second
     left = (1.0 - here.at(last).level) * here.memory_bytes / 2**30
     return left / max(death - last, 1e-3) < PHYSICS.fill[1]
 

@@ -6,6 +6,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from benchmarks.verdicts.case import CANNOT_TELL, NO, PARTLY, YES, Truth
 from benchmarks.verdicts.path import Said
@@ -111,17 +112,22 @@ def calibration(outcomes: Sequence[Outcome]) -> list[str]:
     return lines
 
 
+def blames(o: Outcome, method: str) -> bool:
+    """`method`: a baseline's name; any other is the tool itself."""
+    return o.baselines.get(method, o.said.verdict) == YES
+
+
+def blamed_innocent(outcomes: Sequence[Outcome], method: str) -> float:
+    return part(outcomes, innocent, lambda o: blames(o, method)).ratio or 0.0
+
+
 def beside(outcomes: Sequence[Outcome]) -> list[str]:
     """The engine and the naive methods on the same cases: who blames the guilty, who blames the innocent."""
     lines = [f"{'':20} {'guilty blamed':>14} {'innocent blamed':>16} {'mean over families':>19}   n = guilty, innocent"]
-    names = ["was_it_the_box", *outcomes[0].baselines] if outcomes else []
-    for name in names:
-
-        def blames(o: Outcome, name: str = name) -> bool:
-            return (o.baselines.get(name, o.said.verdict)) == YES
-
-        recall, false = part(outcomes, guilty, blames), part(outcomes, innocent, blames)
-        means = [part(x, innocent, blames).ratio for x in by_family(outcomes).values()]
+    for name in ["was_it_the_box", *outcomes[0].baselines] if outcomes else []:
+        hit = partial(blames, method=name)
+        recall, false = part(outcomes, guilty, hit), part(outcomes, innocent, hit)
+        means = [part(x, innocent, hit).ratio for x in by_family(outcomes).values()]
         known = [m for m in means if m is not None]
         mean = f"{100 * sum(known) / len(known):5.1f} %" if known else "–"
         lines.append(f"{name:20} {recall!s:>14} {false!s:>16} {mean:>19}   {recall.of}, {false.of}")

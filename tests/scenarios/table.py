@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scenarios.simulator import CLIENT, DAY, GIB, SERVER, Machine, Piece, Program, Push
+from scenarios.simulator import CLIENT, DAY, GIB, SCRAPERS, SERVER, Machine, Piece, Program, Push
 from scenarios.story import H1, H2, Expected, Past, Scenario, compute, killed
 
 NIGHTS = 7
@@ -157,6 +157,28 @@ FULL = (Push("memory", 0.56, 0.0, H2 + 3, climb=True), Push("disk_busy", 0.9, 0.
 QUIET_AGENT = replace(AGENT_PROCESS, start=H2 - 5 * 3600, end=H2 + 3, memory=lambda t: 0.3 * GIB)
 EATING_POSTGRES = replace(POSTGRES, memory=climb(0.0, H2 + 3, 0.3 * GIB, 4.2 * GIB))
 
+
+FAST_DISK = {"disk_await": 0.00025, "disk_queue": 0.05, "disk_busy": 0.05, "disk_ops": 200.0}
+
+
+def reading(seconds: float, first: float) -> tuple[Piece, ...]:
+    """Two spans that wait for the disk, and a short one that computes."""
+    return (
+        Piece("classify documents", 0.0, seconds, kind=SERVER),
+        Piece("tokenize", 0.1, 0.8, parent="classify documents"),
+        Piece("read", 1.0, first, parent="classify documents"),
+        Piece("store", 1.0 + first, seconds - first - 1.2, parent="classify documents"),
+    )
+
+
+def two_steps(first: float, second: float) -> tuple[Piece, ...]:
+    return (
+        Piece("classify documents", 0.0, first + second + 1.0, kind=SERVER),
+        Piece("parse", 0.5, first, parent="classify documents"),
+        Piece("render", 0.5 + first, second, parent="classify documents"),
+    )
+
+
 SCENARIOS: tuple[Scenario, ...] = (
     nights(),
     nights(number=2, title="the same with the process scraper", machines=(Machine(pushes=vacuum_night(), programs=(POSTGRES, AGENT_PROCESS)),),
@@ -283,5 +305,26 @@ SCENARIOS: tuple[Scenario, ...] = (
     silent(78, "it is quiet and its process is alive", Expected("T"), resource=AGENT, machine=Machine(programs=(replace(QUIET_AGENT, end=1e9),))),
     nights(number=79, title="the story without a trace id: the service was killed with a trace under way", asks=("service", "agent"), asks_at=H2),
     nights(number=80, title="the story asked about by the box, twenty minutes early", asks=("host", "box"), asks_at=H2 - 1200.0, pieces=killed(H2 - H1 - 400)),
+    slow(64, "a fast disk answers in two milliseconds instead of a quarter", 16.0, Expected("Y", ("neighbour",), ("disk",)), pieces=reading(16.0, 10.0), usually=4.0, past=Past(4.0, 0.08, 30, reading(4.0, 1.6)),
+         machine=Machine(base=FAST_DISK, scrapers=tuple(x for x in SCRAPERS if x not in ("load", "processes")), pushes=pushed(H1, 16, 10, 10, ("=disk_busy", 1.0), ("=disk_queue", 64.0), ("=disk_await", 0.002), ("=disk_ops", 32_000.0)))),
+    slow(65, "an NVMe disk has fourteen requests in flight and answers as ever; a lock", 12.0, Expected("N"), usually=4.0,
+         machine=Machine(base=FAST_DISK, pushes=pushed(H1, 12, 10, 10, ("=disk_busy", 1.0), ("=disk_queue", 14.0), ("=disk_await", 0.00025), ("=disk_ops", 56_000.0)))),
+    slow(66, "a retry waits on an overloaded box: no box adds a back-off", 60.0, Expected("N"), machine=Machine(pushes=pushed(H1, 60, 10, 10, ("cpu", 1.5))),
+         pieces=(replace(compute(30.0, share=0.9)[0], seconds=60.0), compute(30.0, share=0.9)[1], Piece("back-off", 29.0, 30.0, parent="classify documents")), past=Past(29.0, 0.05, 30, compute(29.0, share=0.9))),
+    slow(67, "niced neighbours fill the box for hours and hurt nobody; a lock", 95.0, Expected("N"),
+         machine=Machine(pushes=pushed(H1, 95, 180, 10, ("cpu", 2.5))), past=Past(30.0, 0.08, 24, compute(30.0), at=tuple(H1 - DAY * 0.9 + n * 3600 for n in range(18)) + tuple(H1 - 9000 + n * 1300 for n in range(6)))),
+    slow(68, "a peer times out while everybody else waits for the CPU", 30.0, Expected("N"), pieces=calling(30.0, "api.example", "TimeoutError: timed out after 30 s"), others=PEERS,
+         machine=Machine(pushes=pushed(H1, 30, 5, 5, ("cpu", 2.5))), past=Past(10.0, 0.08, 30, calling(10.0, "api.example"))),
+    Scenario(69, "killed by a deploy while everybody else waits for the CPU", (Machine(interval=10.0, pushes=pushed(H1, 600, 5, 5, ("cpu", 2.5)), **BIG),), killed(600.0), Expected("N"),
+             Past(900.0, 0.05, 20, compute(900.0)), others=tuple((f"other-{n}", "box", 60.0, 1.0) for n in range(5))),
+    slow(81, "a slow disk makes a few page faults dear", 150.0, Expected("Y", (), ("memory",)),
+         machine=Machine(swap_bytes=4 * GIB, base={"disk_await": 0.008, "disk_busy": 0.10, "cpu": 0.04}, pushes=pushed(H1, 150, 10, 10, ("memory", 0.57), ("swap_pages", 220.0), ("major_faults", 110.0), ("=disk_busy", 0.85), ("=disk_queue", 2.5), ("=disk_await", 0.024), ("=disk_ops", 105.0)))),
+    slow(82, "no load average, but the kernel counts who wants to run", 66.0, Expected("Y", ("neighbour", "unknown"), ("cpu",)),
+         machine=Machine(scrapers=tuple(x for x in SCRAPERS if x != "load"), pushes=pushed(H1, 66, 20, 30, ("cpu", 1.9)))),
+    Scenario(83, "memory fills within a minute of scrapes; the last reading is 85 %", (Machine(interval=60.0, phase=50.0, pushes=(Push("memory", 0.60, H1 + 542, H1 + 606, climb=True),)),), killed(605.0, 40), Expected("Y", (), ("memory",)),
+             Past(900.0, 0.05, 20, compute(900.0))),
+    slow(84, "memory is full and nothing says whether it pages", 95.0, Expected("TP"), machine=Machine(scrapers=tuple(x for x in SCRAPERS if x != "paging"), pushes=pushed(H1, 95, 10, 10, ("memory", 0.56)))),
+    slow(85, "one step waits for a lock on an overloaded box, the other step only for its core", 80.0, Expected("N"), usually=14.0, past=Past(14.0, 0.05, 30, two_steps(10.0, 3.0)),
+         pieces=two_steps(16.0, 60.0), machine=Machine(pushes=pushed(H1, 80, 10, 10, ("=cpu", 1.6)))),
 )  # fmt: skip
 BY_NUMBER = {s.number: s for s in SCENARIOS}

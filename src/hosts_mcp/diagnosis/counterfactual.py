@@ -104,7 +104,7 @@ def _local(
     by_disk = 1.0
     if factors["disk"] > 1:
         by_disk = math.exp(_disk_log(factors["disk"], r, loss.database, on_cpu, t))
-        if within.others_waited(loss, rest, t):
+        if r <= t.slow_ratio * factors["disk"] and within.others_waited(loss, rest, t):
             by_disk = max(by_disk, min(r, factors["disk"]))
     by_memory = factors["memory"] if reading.thrash or factors["memory"] > 1 else 1.0
     level = reading.pressures["memory"].value or 0.0

@@ -101,6 +101,8 @@ def _bound(resource: Resource, scene: Scene, symptom: Symptom, t: Table) -> Boun
     if seen <= 0:
         return None
     most += max(0.0, total - seen)
+    lost = sum(x.excess_seconds for x in scene.losses if not (x.remote or x.added))
+    most, hidden = min(most, lost), min(hidden, lost)  # nothing explains more of a span than its own excess
     explains = _explains(most, symptom, t)
     exonerated = explains < t.share_partly
     return Bound(
