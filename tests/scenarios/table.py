@@ -139,6 +139,24 @@ def pigz(pre: float, post: float, seconds: float) -> Program:
     return Program("pigz", 7001, lambda t: 0.05 * GIB, lambda t: 3.2, command_line="pigz -p 8", start=begin, end=end)
 
 
+def silent(
+    number: int, title: str, expected: Expected, *, machine: Machine | None = None, every: float = 240.0, **rest
+) -> Scenario:  # type: ignore[no-untyped-def]
+    """A service that answers every few minutes and is silent after a last request that ended well. No trace tells."""
+    runs = int(4 * 3600 / every)
+    rest.setdefault(
+        "past", Past(1.0, 0.08, runs, compute(1.0), at=tuple(H2 - (n + 1) * every for n in reversed(range(runs))))
+    )
+    rest.setdefault("asks", ("service", "agent"))
+    rest.setdefault("asked_after", 3600.0)
+    return Scenario(number, title, (machine or Machine(),), compute(1.0), expected, start=rest.pop("start", H2), **rest)
+
+
+FULL = (Push("memory", 0.56, 0.0, H2 + 3, climb=True), Push("disk_busy", 0.9, 0.0, H2 + 3, put=True))
+"""Memory climbs until just after the last request, and is given back."""
+QUIET_AGENT = replace(AGENT_PROCESS, start=H2 - 5 * 3600, end=H2 + 3, memory=lambda t: 0.3 * GIB)
+EATING_POSTGRES = replace(POSTGRES, memory=climb(0.0, H2 + 3, 0.3 * GIB, 4.2 * GIB))
+
 SCENARIOS: tuple[Scenario, ...] = (
     nights(),
     nights(number=2, title="the same with the process scraper", machines=(Machine(pushes=vacuum_night(), programs=(POSTGRES, AGENT_PROCESS)),),
@@ -252,5 +270,18 @@ SCENARIOS: tuple[Scenario, ...] = (
               Piece("CALL", 0.2, 29.4, kind=CLIENT, service="web", host="web", parent="GET /report"), Piece("crunch", 0.3, 29.2, kind=SERVER, service="db", host="db", parent="CALL")))),
     slow(63, "ten seconds in a thirty second mean that hides eight of saturation", 10.0, Expected("T"), usually=4.0, start=H1 + 7.0,
          machine=Machine(pushes=(Push("cpu", 0.85, H1 + 8, H1 + 16),), base={"cpu": 0.05})),
+    silent(70, "a service is silent since its box was out of memory; no trace was left", Expected("YP", ("neighbour", "unknown"), ("memory",), "host"), machine=Machine(pushes=FULL)),
+    silent(71, "the same with processes: its own is gone, and postgres had grown", Expected("Y", ("neighbour",), ("memory",), "host", culprit="postgres"), resource=AGENT,
+           machine=Machine(pushes=FULL, programs=(EATING_POSTGRES, QUIET_AGENT))),
+    silent(72, "the same box asked about by its name, while another service goes on", Expected("Y", ("neighbour",), ("memory",), "host", culprit="postgres"), resource=AGENT, asks=("host", "box"),
+           machine=Machine(pushes=FULL, programs=(EATING_POSTGRES, QUIET_AGENT)), others=(("other", "box", 1.0, 1.0),)),
+    silent(73, "a service is silent since a calm moment of a big calm box", Expected("N"), machine=Machine(interval=10.0, **BIG)),
+    silent(74, "its box sent no metrics", Expected("T"), machine=Machine(silent=((-DAY, 1e9),))),
+    silent(75, "it still talks: the moment lies between two requests", Expected("N"), asks_at=H2 - 3600.0, machine=Machine(pushes=FULL)),
+    silent(76, "a batch job that ended well and comes every night", Expected("N"), past=FINE_NIGHTS, start=H1, history_days=7.5, asked_after=8 * 3600.0, machine=Machine(interval=10.0, **BIG)),
+    silent(77, "a usual pause, on a box that was out of memory just then", Expected("T"), machine=Machine(pushes=FULL), every=2700.0, asked_after=2800.0),
+    silent(78, "it is quiet and its process is alive", Expected("T"), resource=AGENT, machine=Machine(programs=(replace(QUIET_AGENT, end=1e9),))),
+    nights(number=79, title="the story without a trace id: the service was killed with a trace under way", asks=("service", "agent"), asks_at=H2),
+    nights(number=80, title="the story asked about by the box, twenty minutes early", asks=("host", "box"), asks_at=H2 - 1200.0, pieces=killed(H2 - H1 - 400)),
 )  # fmt: skip
 BY_NUMBER = {s.number: s for s in SCENARIOS}

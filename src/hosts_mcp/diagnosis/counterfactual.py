@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from hosts_mcp.diagnosis import within
 from hosts_mcp.diagnosis.consumers import cpu_seconds
 from hosts_mcp.diagnosis.model import Case, Effect, Loss, Pressure, Scene, Symptom, Window
 from hosts_mcp.diagnosis.pressure import Reading
@@ -17,14 +18,24 @@ from hosts_mcp.diagnosis.resources import RESOURCES, disk
 from hosts_mcp.diagnosis.stats import median
 from hosts_mcp.diagnosis.table import Table
 
+SHARED_EVENLY = ("cpu", "steal", "memory")
+"""What a box's mean factor says of each span: cores are shared by weight, faults fall on who works."""
+
 
 def remove(case: Case, scene: Scene, symptom: Symptom, reading: Reading, t: Table) -> Effect:
     """Seconds that this host's pressures took from the trace, in all and by resource."""
     on_cpu = _on_cpu(case, scene, t)
+    factors = {x.span.span_id: _factors(x, scene, t) for x in scene.losses if not (x.remote or x.added)}
+    rest = within.rest_of(scene, factors, t)
     by_span: dict[bytes, float] = {}
     by_resource: dict[str, float] = defaultdict(float)
     for loss in scene.losses:
-        own = _remote(loss, reading.pressures, t) if loss.remote else _local(loss, scene, symptom, reading, on_cpu, t)
+        if loss.added:
+            continue
+        if loss.remote:
+            own = _remote(loss, reading.pressures, t)
+        else:
+            own = _local(loss, scene, symptom, reading, factors[loss.span.span_id], rest, on_cpu, t)
         by_span[loss.span.span_id] = max(own.values(), default=0.0)
         for resource, seconds in own.items():
             by_resource[resource] += seconds
@@ -73,7 +84,14 @@ def _remote(loss: Loss, pressures: Mapping[str, Pressure], t: Table) -> dict[str
 
 
 def _local(
-    loss: Loss, scene: Scene, symptom: Symptom, reading: Reading, on_cpu: float | None, t: Table
+    loss: Loss,
+    scene: Scene,
+    symptom: Symptom,
+    reading: Reading,
+    factors: Mapping[str, float],
+    rest: within.Rest,
+    on_cpu: float | None,
+    t: Table,
 ) -> dict[str, float]:
     """Resource -> seconds it took from this span."""
     w = loss.self_seconds
@@ -82,9 +100,12 @@ def _local(
     r = w / loss.usual_seconds if loss.usual_seconds else symptom.ratio
     if r <= 1.0:
         return {}
-    factors = _factors(loss, scene, t)
     fc = max(factors["cpu"], factors["steal"])
-    by_disk = math.exp(_disk_log(factors["disk"], r, loss.database, on_cpu, t)) if factors["disk"] > 1 else 1.0
+    by_disk = 1.0
+    if factors["disk"] > 1:
+        by_disk = math.exp(_disk_log(factors["disk"], r, loss.database, on_cpu, t))
+        if within.others_waited(loss, rest, t):
+            by_disk = max(by_disk, min(r, factors["disk"]))
     by_memory = factors["memory"] if reading.thrash or factors["memory"] > 1 else 1.0
     level = reading.pressures["memory"].value or 0.0
     if level >= 0.6 and factors["disk"] > 1.5 and _no_paging_data(scene):
@@ -102,7 +123,13 @@ def _local(
     if by_disk > 1 and fc > by_disk:  # mostly CPU: the disk gets the credit of its own part only
         combined["cpu" if factors["cpu"] >= factors["steal"] else "steal"] = combined["disk"]
         combined["disk"] = by_disk
-    return {k: w - w / min(f, r) for k, f in combined.items() if f > 1}
+    removed = {k: w - w / min(f, r) for k, f in combined.items() if f > 1}
+    if within.outlies(loss, rest, combined, factors["disk"], t):
+        # Beyond the usual work it waited for something of its own, or did more; more only as far as it computed.
+        # Not so for the disk, whose mean request says little of a flush, nor for a container whose throttling is guessed.
+        usual = max(loss.usual_seconds or 0.0, within.computed(loss, rest, on_cpu))
+        removed |= {k: min(w - w / f, usual * (f - 1.0)) for k, f in combined.items() if f > 1 and k in SHARED_EVENLY}
+    return removed
 
 
 def _factors(loss: Loss, scene: Scene, t: Table) -> dict[str, float]:

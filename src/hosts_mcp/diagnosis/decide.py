@@ -31,7 +31,8 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
     removed = counterfactual.together([f.effect for f in found if f.effect is not None])
     share, calm = counterfactual.share(removed, symptom, t)
     more = max((f.effect.more_work for f in found if f.effect and f.effect.more_work), default=None)
-    share = adjusted(share, main.experiments, more, symptom, t)
+    unseen = all(f.link < t.hot for f in found)
+    share = adjusted(share, main.experiments, more, symptom, t, _most(found, symptom, t), unseen)
     calm = symptom.duration_seconds / symptom.ratio**share if symptom.ratio > 1 else calm
     by_resource: dict[str, float] = {}
     if main.effect is not None:
@@ -45,6 +46,8 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
     if share < t.share_partly and (undetermined or quality < t.quality_least):
         why = "undetermined" if undetermined else "quality"
         return _with_quality(Ruling("cannot_tell", 0.6 if undetermined else 0.7, None, why=why), 1.0), main
+    if share < t.share_partly and any(_paging_unseen(f, t) for f in found):
+        return Ruling("cannot_tell", 0.6, None, why="undetermined"), main
     if blinded and share < t.share_partly:
         return Ruling("cannot_tell", 0.7, None, why="unseen_host"), main
     if share >= t.share_yes:
@@ -56,6 +59,19 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
         if main.link >= t.hot or any(_beside(f, t) for f in found):
             ruling = _capped(ruling, t.blind_confidence)
     return _with_quality(ruling, quality), main
+
+
+def _paging_unseen(f: Findings, t: Table) -> bool:
+    """Memory was full and nothing says whether it paged."""
+    pages = any(iv.swap_pages is not None or iv.major_faults is not None for iv in f.scene.during())
+    return (f.pressures["memory"].value or 0.0) >= t.hot and not pages
+
+
+def _most(found: Sequence[Findings], symptom: Symptom, t: Table) -> float:
+    """Share that the boxes explain if all of the local excess is theirs: a wait for a peer is not."""
+    local = {x.span.span_id: x.excess_seconds for f in found for x in f.scene.losses if not (x.remote or x.added)}
+    wire = sum(f.effect.by_resource.get("network", 0.0) for f in found if f.effect is not None)
+    return counterfactual.share(sum(local.values()) + wire, symptom, t)[0]
 
 
 def _removed(f: Findings) -> float:
@@ -76,17 +92,29 @@ def _pressures(f: Findings, iv: Interval, t: Table) -> list[float | None]:
 
 
 def adjusted(
-    share: float, experiments: Sequence[Experiment], more_work: float | None, symptom: Symptom, t: Table
+    share: float,
+    experiments: Sequence[Experiment],
+    more_work: float | None,
+    symptom: Symptom,
+    t: Table,
+    most: float = 1.0,
+    unseen: bool = True,
 ) -> float:
-    """Natural experiments on the share: additions first, then multiplications."""
+    """Natural experiments on the share: additions (up to `most`) first, then multiplications.
+
+    `unseen`: no pressure was measured that could have slowed the others down.
+    """
+    computed = share
     found = {(e.name, e.outcome) for e in experiments}
     if ("dose", "bad") in found:
         share += 0.15
-    if ("peers_here", "bad") in found:
+    if ("peers_here", "bad") in found and unseen:  # a pressure that was measured has had its say already
         share = max(share + 0.15, 0.3)
     if ("elsewhere", "fine") in found:
         share += 0.1 if share > 0.05 else 0.0
+    share = max(computed, min(share, most))
     for key, factor in (
+        (("dose", "same_fine"), 0.15),
         (("dose", "fine"), 0.35),
         (("dose", "calm_bad"), 0.5),
         (("peers_here", "fine"), 0.7),
@@ -124,7 +152,8 @@ def failed(f: Findings, symptom: Symptom, t: Table) -> Ruling:
         return Ruling("cannot_tell", 0.7, None, why="quality")
     if (p >= t.p_partly and link >= t.calm) or (kind == "unknown" and link >= t.link_unknown):
         return _with_quality(Ruling("partly", 0.5 + 0.3 * abs(p - 0.55), resource, why="odds"), q.value)
-    if p >= t.p_hint and any(e.name == "peers_here" and e.outcome == "bad" and e.counts[1] >= 4 for e in f.experiments):
+    others = any(e.name == "peers_here" and e.outcome == "bad" and e.counts[1] >= 4 for e in f.experiments)
+    if kind != "killed" and p >= t.p_hint and others and any(name == "peers_bad" for name, _ in f.weights):
         return _with_quality(Ruling("partly", 0.5, None, why="peers"), q.value)
     ruling = Ruling("no", 1.0 - p, None, why="odds")
     if q.blind == "middling":

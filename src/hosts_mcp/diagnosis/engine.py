@@ -51,7 +51,7 @@ ALL_HOSTS = ("err_timeout", "err_conn")
 def assess(case: Case, t: Table = TABLE) -> Diagnosis:
     """One trace and everything that may bear on it -> the verdict. Deterministic; `case.spans` must not be empty."""
     found = symptom.find(case, t)
-    losses = excess.losses(case, found.root, _end(case, found), t)
+    losses = excess.with_added(excess.losses(case, found.root, _end(case, found), t), found.usual_seconds, t)
     parts = excess.shares(losses)
     scenes = [s for s in (_scene(case, found, losses, host, parts, t) for host in _hosts(case, found, losses, t)) if s]
     readings = {s.box.id: pressure.read(s, found, t) for s in scenes}

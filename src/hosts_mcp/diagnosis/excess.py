@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from hosts_mcp.diagnosis.model import Case, Loss
 from hosts_mcp.diagnosis.stats import median
@@ -107,6 +108,18 @@ def losses(case: Case, root: Span, end_ns: int, t: Table) -> list[Loss]:
             )
         )
     return out
+
+
+def with_added(found: Sequence[Loss], usual_seconds: float | None, t: Table) -> list[Loss]:
+    """Marks spans never seen before in a trace whose usual work is all there: a back-off, a new step of the program.
+
+    No box adds a span. Where new spans took the place of the usual ones they are judged like those.
+    """
+    usual = [x for x in found if x.usual_seconds is not None]
+    there = sum(min(x.usual_seconds or 0.0, x.self_seconds) for x in usual)
+    if usual_seconds is None or there < t.usual_work * usual_seconds:
+        return list(found)
+    return [replace(x, added=x.usual_seconds is None and not x.remote) for x in found]
 
 
 def _callee(span: Span, children: Sequence[Span]) -> Span | None:

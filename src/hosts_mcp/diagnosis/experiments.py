@@ -17,6 +17,8 @@ from hosts_mcp.timerange import NS
 
 DOSE_BAD, DOSE_FINE, CALM_BAD = 0.6, 0.2, 0.4
 TREND, TREND_RUNS = 0.5, 8
+SAME_DOSE = 0.8
+"""Of the pressure now: who was not hurt by this much before is not hurt by it now."""
 
 
 def run(case: Case, scene: Scene, symptom: Symptom, resource: str | None, t: Table) -> tuple[Experiment, ...]:
@@ -55,6 +57,15 @@ def dose_response(case: Case, scene: Scene, symptom: Symptom, resource: str | No
     calm = [_bad(r, usual, t) for r, p in zip(earlier, doses, strict=True) if p is not None and p < t.calm]
     word = RESOURCES[resource].NAME
     counts = (sum(high), len(high), sum(calm), len(calm))
+    now = pressure.weighted(scene.during(), scene.effect, lambda iv: RESOURCES[resource].pressure(iv, scene.usual, t))
+    same = [
+        _bad(r, usual, t)
+        for r, p in zip(earlier, doses, strict=True)
+        if p is not None and now and p >= max(t.hot, SAME_DOSE * now)
+    ]
+    if symptom.kind == "slow" and len(same) >= 3 and sum(same) <= DOSE_FINE * len(same):
+        text = f"{len(same) - sum(same)} of {len(same)} earlier runs under as much {word} pressure were fine"
+        return Experiment("dose", "same_fine", text, counts)
     if len(high) >= 3 and sum(high) <= DOSE_FINE * len(high):
         text = f"{len(high) - sum(high)} of {len(high)} earlier runs under the same {word} pressure were fine"
         return Experiment("dose", "fine", text, counts)

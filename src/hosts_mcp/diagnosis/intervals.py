@@ -73,6 +73,7 @@ def join(box: Box, origin_ns: int, interval: float, cpus: int | None, t: Table) 
         return ()
     tracks = {reading: Track(box.signals[name]) for reading, name in PLAIN.items() if name in box.signals}
     running = Track(box.signals["run_queue"]) if "run_queue" in box.signals else None
+    counted = Track(box.signals["tasks_running"]) if "tasks_running" in box.signals else None
     swaps = [
         Track(box.signals[n]) for n in ("swap_in_bytes_per_second", "swap_out_bytes_per_second") if n in box.signals
     ]
@@ -95,6 +96,8 @@ def join(box: Box, origin_ns: int, interval: float, cpus: int | None, t: Table) 
             read["core_max"] = max((v for v in (core.at(start, end) for core in cores) if v is not None), default=None)
         queue = running.at(start, end) if running and not untrusted else None
         read["run_queue"] = _per_cpu(queue, read, cpus)
+        if queue is None and counted is not None and cpus and (now := counted.at(start, end)) is not None:
+            read["run_queue"] = max(0.0, now - 1.0) / cpus  # the kernel's own count; one of them is the collector
         if swaps:
             pages = [v for v in (track.at(start, end) for track in swaps) if v is not None]
             read["swap_pages"] = sum(pages) / box.facts.page_bytes if pages else None
@@ -108,6 +111,7 @@ def join(box: Box, origin_ns: int, interval: float, cpus: int | None, t: Table) 
                 (end - origin_ns) / NS,
                 gap=gap and not slept,
                 slept=slept,
+                cpus=cpus,
                 disks=devices,
                 **read,
             )

@@ -55,9 +55,19 @@ def weigh(
         if network > 0.5:
             out.append(("remote_network", w["remote_network"]))
     for e in experiments:
-        if (name := EXPERIMENTS.get((e.name, e.outcome))) is not None:
+        name = EXPERIMENTS.get((e.name, e.outcome))
+        if name is not None and not (name == "peers_bad" and _peers_prove_nothing(symptom, pressures, link, t)):
             out.append((name, w[name]))
     return tuple(out)
+
+
+def _peers_prove_nothing(symptom: Symptom, pressures: Mapping[str, Pressure], link: float, t: Table) -> bool:
+    """Others are slow by something that cannot have done this: killed none, or kept nobody waiting for a far peer."""
+    if symptom.kind == "killed":
+        return link < t.link_none
+    local = max((pressures[r].value or 0.0) for r in ("cpu", "steal", "memory", "disk"))
+    network = pressures["network"].value or 0.0
+    return symptom.remote is not None and symptom.kind in ("err_timeout", "err_conn") and local >= t.hot > network
 
 
 def probability(weights: Sequence[tuple[str, float]]) -> float:

@@ -170,6 +170,8 @@ class Loss:
     """Where it was lost: the span's host; of a call whose other side sent a span, the callee's."""
     handed_over: bool = False
     """A call's own time: the callee took long to begin or the answer to be read. Either host may explain it."""
+    added: bool = False
+    """Never seen before in a trace whose usual work is all there: the program's own doing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,7 @@ class Interval:
     start: float
     end: float
     gap: bool = False
+    cpus: int | None = None
     busy: float | None = None
     steal: float | None = None
     iowait: float | None = None
@@ -348,7 +351,7 @@ class Experiment:
     """A natural experiment: what else was fine or bad under the same or without the pressure."""
 
     name: str
-    outcome: Literal["bad", "fine", "calm_bad", "trend", "mixed"]
+    outcome: Literal["bad", "fine", "same_fine", "calm_bad", "trend", "mixed"]
     text: str
     counts: tuple[int, ...] = ()
 

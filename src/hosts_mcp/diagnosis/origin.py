@@ -8,9 +8,9 @@ from hosts_mcp.diagnosis import consumers
 from hosts_mcp.diagnosis.consumers import OWN, Group
 from hosts_mcp.diagnosis.model import Case, Interval, Origin, OriginWord, Scene, Symptom, Window
 from hosts_mcp.diagnosis.onset import climb_start
-from hosts_mcp.diagnosis.pressure import Reading, weighted
+from hosts_mcp.diagnosis.pressure import Reading, climb_slope, weighted
 from hosts_mcp.diagnosis.resources import RESOURCES
-from hosts_mcp.diagnosis.stats import clip, spearman, theil_sen
+from hosts_mcp.diagnosis.stats import clip, spearman
 from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.text import clean, human_bytes, human_ratio, significant
 
@@ -202,7 +202,7 @@ def _memory(scene: Scene, symptom: Symptom, t: Table) -> Origin:
     usual = scene.usual.get("memory")
     reach = max(t.climb_seconds, symptom.duration_seconds)
     recent = [(x, y) for x, y in before if x >= begin - reach]
-    slope = theil_sen([x for x, _ in recent], [y for _, y in recent]) if len(recent) > 2 else 0.0
+    slope = climb_slope(recent, t)
     start, peak = before[-1][1], max(y for _, y in seen)
     floor = min(y for _, y in before) if usual is None else min(usual, start)
     rise = peak - floor

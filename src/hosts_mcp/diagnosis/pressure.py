@@ -75,6 +75,16 @@ def _carried(before: float | None, after: float | None, part: float) -> float | 
     return before + max(0.0, after - before) * part
 
 
+def climb_slope(levels: Sequence[tuple[float, float]], t: Table) -> float:
+    """Rise per second of (time, level) pairs; a climb that began within the last interval is at least as steep as it."""
+    slope = theil_sen([x for x, _ in levels], [y for _, y in levels]) if len(levels) > 2 else 0.0
+    if len(levels) >= 2:
+        (x0, y0), (x1, y1) = levels[-2:]
+        if y1 - y0 > t.chronic_memory:
+            slope = max(slope, (y1 - y0) / max(x1 - x0, 1e-9))
+    return slope
+
+
 def link(pressures: dict[str, Pressure], kind: str, t: Table) -> tuple[float, str | None]:
     """Strongest pressure weighed by whether such a pressure can make such a symptom at all."""
     weights = t.compat.get(kind, t.compat["unknown"])
@@ -207,7 +217,7 @@ class _Memory:
         if len(seen) < 4:
             return None
         recent = seen[-self.t.projection_samples :]
-        slope = theil_sen([x for x, _ in recent], [y for _, y in recent])
+        slope = climb_slope(recent, self.t)
         level = min(1.0, seen[-1][1] + max(0.0, slope) * max(0.0, self.scene.effect.end - seen[-1][0]))
         later = next((iv.memory for iv in self.scene.intervals if iv.end > self.scene.effect.end), None)
         return None if later is not None and later >= seen[-1][1] else level  # it went on climbing: `at_death` knows

@@ -67,7 +67,10 @@ def _covered(scene: Scene, window: list[Interval]) -> float:
 def local_pieces(scene: Scene) -> list[tuple[float, float, Loss]]:
     """Pieces of this host's own time on the critical path, seconds."""
     return [
-        (scene.seconds(a), scene.seconds(b), loss) for loss in scene.losses if not loss.remote for a, b in loss.segments
+        (scene.seconds(a), scene.seconds(b), loss)
+        for loss in scene.losses
+        if not (loss.remote or loss.added)
+        for a, b in loss.segments
     ]
 
 
@@ -83,12 +86,12 @@ def _bound(resource: Resource, scene: Scene, symptom: Symptom, t: Table) -> Boun
         return None
     most = least = seen = hidden = 0.0
     usual = sum(scene.usual.get(reading) or 0.0 for reading in USUALLY.get(resource.NAME, ()))
-    for iv in scene.intervals:
+    for k, iv in enumerate(scene.intervals):
         o = sum(iv.overlap(a, b) for a, b in pieces)
         m = resource.ceiling(iv)
         if o <= 0 or m is None:
             continue
-        m = max(0.0, m - usual)
+        m = max(0.0, m - max(usual, _steady(resource, scene, k, t)) - _of_the_trace(resource, iv, o, scene, t))
         dt = iv.seconds
         seen += o
         most += min(o, m * dt)
@@ -107,6 +110,23 @@ def _bound(resource: Resource, scene: Scene, symptom: Symptom, t: Table) -> Boun
         exonerated=exonerated,
         undetermined=not exonerated and _explains(hidden, symptom, t) >= t.share_partly,
     )
+
+
+def _steady(resource: Resource, scene: Scene, k: int, t: Table) -> float:
+    """What was there in both neighbouring intervals as well, without pressure: no burst of this one."""
+    if not 0 < k < len(scene.intervals) - 1:
+        return 0.0
+    beside = scene.intervals[k - 1], scene.intervals[k + 1]
+    if any((resource.pressure(iv, scene.usual, t) or 0.0) > t.pressure_ignored for iv in beside):
+        return 0.0
+    return min(resource.ceiling(iv) or 0.0 for iv in beside)
+
+
+def _of_the_trace(resource: Resource, iv: Interval, o: float, scene: Scene, t: Table) -> float:
+    """Share of the interval's CPU time that the trace's own work may have been: it does not wait for itself."""
+    if resource.NAME != "cpu" or not scene.cpus or (resource.pressure(iv, scene.usual, t) or 0.0) > t.pressure_ignored:
+        return 0.0
+    return o / (scene.cpus * iv.seconds)
 
 
 def _explains(most: float, symptom: Symptom, t: Table) -> float:

@@ -113,7 +113,7 @@ class Table:
     disk_await: Ramp = Ramp(0.020, 0.100)
     disk_await_relative: Ramp = Ramp(2.0, 6.0)
     disk_await_least: float = 0.004
-    disk_await_floor: float = 0.0005
+    disk_await_floor: float = 0.0001
     disk_await_alone: float = 0.8
     disk_await_usual: float = 0.4
     """Weight of a latency that is high but usual here."""
@@ -195,6 +195,10 @@ class Table:
     oncpu_intervals: float = 2.0
     more_work_ratio: float = 1.4
     more_work_share: float = 0.5
+    control_share: float = 0.2
+    """The rest of a trace is a control of one span when it usually takes at least this share of that span."""
+    usual_work: float = 0.8
+    """Of a trace's usual time: with so much of it present, spans never seen before were added and replaced none."""
     share_yes: float = 0.60
     share_partly: float = 0.17
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -18,8 +20,7 @@ from hosts_mcp.otlp.http import OtlpHttpServer
 from hosts_mcp.otlp.pace import Pace
 from hosts_mcp.otlp.transport import Accept
 from hosts_mcp.settings import Address, Settings
-from hosts_mcp.store.protocol import Store
-from hosts_mcp.store.sqlite import SqliteWriter, open_reader, open_writer
+from hosts_mcp.store.sqlite import SqliteReader, SqliteWriter, open_reader, open_writer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -42,7 +43,7 @@ class Ingest:
         self.endpoints: dict[str, str] = {}
         """'grpc' and 'http' -> the address that is really bound, as HOST:PORT."""
         self.started_ns = 0
-        self.reader: Store
+        self.reader: SqliteReader
 
     @property
     def accept(self) -> Accept:
@@ -58,8 +59,8 @@ class Ingest:
         if self._jobs is not None:
             await asyncio.to_thread(self._jobs.catch_up)
 
-    def counters(self) -> dict[str, float | int | str | None]:
-        """Points, spans, bytes, commits, lag and refusals since start, by name."""
+    def counters(self) -> dict[str, Any]:
+        """Points, spans, bytes, commits, lag and refusals since start, by name; None where nothing is known yet."""
         count = self._pipeline.counters
         return {
             "requests": count.requests,
@@ -69,11 +70,18 @@ class Ingest:
             "bytes": count.bytes,
             "rejected": count.rejected,
             "retries": count.retries,
+            "walked": count.walked,
+            "walked_because": dict(count.walked_because),
             "undecodable": count.undecodable,
             "commits": count.commits,
             "failed_commits": count.failed_commits,
             "defects": count.defects,
             "commit_ms_mean": round(1000 * count.commit_seconds / count.commits, 3) if count.commits else None,
+            "commit_seconds": round(count.commit_seconds, 6),
+            "ack_seconds": round(count.ack_seconds, 6),
+            "commit_lag_seconds": count.commit_lag_seconds,
+            "queued": self._pipeline.queued,
+            "database_bytes": _size_of(self._settings.db),
             "bytes_in_flight": self._admission.in_flight,
             "refusing": self._pipeline.refusing,
         }
@@ -126,3 +134,15 @@ class Ingest:
         settings = self._settings
         pace = Pace(settings.body_deadline_ns / 1e9, settings.body_rate_bytes)
         return {"max_request_bytes": settings.max_request_bytes, "pace": pace}
+
+
+def _size_of(db: Path) -> int | None:
+    """Bytes of the file and its write-ahead log; None when there is no file."""
+    db = db.expanduser()
+    try:
+        size = db.stat().st_size
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):
+        size += db.with_name(db.name + "-wal").stat().st_size
+    return size

@@ -25,8 +25,9 @@ def pressure(iv: Interval, usual: Usual, t: Table) -> float | None:
 def device_pressure(d: Disk, usual: Usual, t: Table) -> float | None:
     if d.busy is None and d.queue is None and d.await_seconds is None:
         return None
-    relative = latency(d.await_seconds, usual, t)
-    queue = t.disk_queue(d.queue or 0.0)
+    relative = latency(d, usual, t)
+    known = d.await_seconds is not None and usual.get("disk_await") is not None
+    queue = 0.0 if known else t.disk_queue(d.queue or 0.0)  # a disk that serves many at once queues and hurts nobody
     gate = 1.0 if d.busy is None else t.disk_busy(d.busy)
     value = gate * max(queue, relative)
     if (d.ops or 0.0) > t.disk_least_ops and d.await_seconds is not None:
@@ -35,16 +36,23 @@ def device_pressure(d: Disk, usual: Usual, t: Table) -> float | None:
     return value
 
 
-def latency(await_seconds: float | None, usual: Usual, t: Table) -> float:
-    """0..1: how far the latency is above its own usual, else above what any disk should need."""
-    if await_seconds is None:
+def latency(d: Disk, usual: Usual, t: Table) -> float:
+    """0..1: how far the latency is above its own usual, else above what any disk should need.
+
+    Below `disk_await_least` only where a queue says why: every disk's latency moves with the size of its requests.
+    """
+    if d.await_seconds is None:
         return 0.0
     before = usual.get("disk_await")
     if before is None:
-        return t.disk_await(await_seconds)
-    if await_seconds <= t.disk_await_least:
+        return t.disk_await(d.await_seconds)
+    if not _waits(d.await_seconds, d.queue, t):
         return 0.0
-    return t.disk_await_relative(await_seconds / max(t.disk_await_floor, before))
+    return t.disk_await_relative(d.await_seconds / max(t.disk_await_floor, before))
+
+
+def _waits(await_seconds: float, queue: float | None, t: Table) -> bool:
+    return await_seconds > t.disk_await_least or (queue or 0.0) > t.disk_queue.lo
 
 
 def waiting(iv: Interval, cpus: int | None, t: Table) -> float | None:
@@ -61,9 +69,9 @@ def waiting(iv: Interval, cpus: int | None, t: Table) -> float | None:
 def slowdown(iv: Interval, usual: Usual, pressure: float, t: Table) -> float:
     if pressure <= t.pressure_ignored:
         return 1.0
-    if iv.disk_await is not None and iv.disk_await > t.disk_await_least:
+    if iv.disk_await is not None and _waits(iv.disk_await, iv.disk_queue, t):
         before = usual.get("disk_await")
-        base = 0.005 if before is None else max(0.001, before)
+        base = 0.005 if before is None else max(t.disk_await_floor, before)
         return min(t.await_factor_most, max(1.0, iv.disk_await / base))
     return 1.0 + t.blocked_factor * pressure if (iv.blocked or 0.0) > t.blocked.lo else 1.0
 

@@ -11,6 +11,8 @@ NEEDS = ("memory",)
 HINT = "scraper_memory"
 READING = "memory"
 CONSUMER = "process_memory_bytes"
+BUSY_LEAST = 0.01
+"""Of the CPUs: below this nobody works whom faults could slow."""
 
 
 def pressure(iv: Interval, usual: Usual, t: Table) -> float | None:
@@ -31,9 +33,16 @@ def paging(iv: Interval, t: Table) -> bool:
 
 
 def slowdown(iv: Interval, usual: Usual, pressure: float, t: Table) -> float:
-    """Paging makes slow, not a level: without traffic a full memory slows nothing."""
+    """Paging makes slow, not a level: without traffic a full memory slows nothing.
+
+    Faults per CPU second times the wait of each is what a second of work takes longer; without the disk's latency
+    the rate alone is taken.
+    """
     if pressure < t.thrash_memory:
         return 1.0
+    if iv.major_faults is not None and iv.busy and iv.cpus and iv.disk_await is not None:
+        each = iv.major_faults / (max(iv.busy, BUSY_LEAST) * iv.cpus)
+        return 1.0 + each * iv.disk_await
     rates = [v for v in (iv.swap_pages, iv.major_faults) if v is not None]
     if not rates:
         return 1.0

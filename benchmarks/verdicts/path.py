@@ -1,0 +1,134 @@
+"""A case through the whole way: OTLP requests in, stored, settled and rolled up, and the tool's answer out.
+
+The only module of this benchmark that knows the project.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from benchmarks.verdicts import traces
+from benchmarks.verdicts.baselines import READ, Reading
+from benchmarks.verdicts.case import Case
+from benchmarks.verdicts.collector import Collector, stamp
+from benchmarks.verdicts.world import DAY, Box
+from hosts_mcp.answers.was_it_the_box import Verdict, answer
+from hosts_mcp.ingest.derived import Derived
+from hosts_mcp.ingest.placing import Placer
+from hosts_mcp.ingest.runs import runs_of
+from hosts_mcp.otlp.decode import decode_metrics, decode_traces
+from hosts_mcp.otlp.transport import Request, Signal
+from hosts_mcp.signals.samples import derive, facts_from
+from hosts_mcp.store.protocol import Host, Store
+from hosts_mcp.store.sqlite import open_reader, open_writer
+
+GROUP = 500
+MANY = 100_000
+LATER = 10**15
+"""So much later (ns) every trace is settled and every five-minute bin is closed."""
+HISTORY_SECONDS = 0.85 * DAY
+
+
+@dataclass(frozen=True)
+class Said:
+    verdict: str
+    confidence: float
+    origin: str | None
+    resource: str
+    host: str | None
+    summary: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The tool's answer, and what was there to be read by a simpler method."""
+
+    said: Said
+    readings: list[dict[str, Reading]]
+    """Per box: signal name -> its values in time."""
+
+
+def judged(case: Case) -> Asked:
+    with tempfile.TemporaryDirectory() as folder:
+        found, readings = _answer(Path(folder) / "case.db", case)
+    said = Said(
+        found.verdict, found.confidence, found.origin, found.resource, found.host, found.summary, found.to_text()
+    )
+    return Asked(said, readings)
+
+
+def detail_begins(case: Case, box: Box) -> float:
+    """From here on every scrape is sent; the day before at a coarser spacing."""
+    iv = box.shape.interval
+    last = case.run.end if case.run.died is None else case.run.died
+    onset = min([case.run.start, *(x.start for x in box.loads if x.incident and x.end > case.run.start)])
+    lead = min(3600.0, max(900.0, 120.0 * iv))
+    return max(case.run.start - lead, min(onset, case.run.start) - 900.0, last - 6000.0 if iv < 5 else -MANY * 1.0)
+
+
+def requests_of(case: Case, box: Box) -> Iterable[tuple[int, bytes]]:
+    last = case.run.end if case.run.died is None else case.run.died
+    detail = detail_begins(case, box)
+    begin = case.run.start - HISTORY_SECONDS
+    until = min(case.asked, last + max(8 * box.shape.interval, 60.0))
+    collector = Collector(box, case.processes[box.name], case.uses.get(box.name, {}))
+    return collector.requests(begin, detail, until)
+
+
+def _answer(path: Path, case: Case) -> tuple[Verdict, list[dict[str, Reading]]]:
+    writer = open_writer(path, synchronous="off")
+    reader = open_reader(path)
+    try:
+        placer, derived, now = Placer(writer), Derived(reader), stamp(case.asked)
+
+        def take(signal: Signal, bodies: Iterable[tuple[int, bytes]]) -> None:
+            decode = decode_metrics if signal is Signal.METRICS else decode_traces
+            waiting = iter(bodies)
+            while group := list(islice(waiting, GROUP)):
+                writer.begin()
+                for arrived, body in group:
+                    placer.place(Request(signal, body, "protobuf", "127.0.0.1", arrived), decode(body, "protobuf"))
+                placer.flush()
+                writer.commit()
+
+        for box in case.boxes.values():
+            take(Signal.METRICS, requests_of(case, box))
+        asked = traces.trace_id(case.name, 0)
+        sent = [(now, traces.request(r, traces.trace_id(case.name, n), {})) for n, r in enumerate(case.earlier, 1)]
+        sent.append((now, traces.request(case.run, asked, case.resources)))
+        take(Signal.TRACES, sent)
+        writer.begin()
+        placer.amend(derived.facts())
+        while quiet := writer.quiet_traces(now + LATER, 0, GROUP):
+            for one in quiet:
+                writer.settle(one, runs_of(reader.trace(one)))
+            writer.commit()
+            writer.begin()
+        while bins := writer.dirty_bins(MANY, now + LATER):
+            for host, rollups in derived.rollups(bins):
+                for rollup in rollups:
+                    writer.write_rollup(host, rollup)
+            writer.commit()
+            writer.begin()
+        writer.commit()
+        return answer(reader, asked.hex(), now_ns=now), [_readings(reader, h, case) for h in reader.hosts()]
+    finally:
+        reader.close()
+        writer.close()
+
+
+def _readings(reader: Store, host: Host, case: Case) -> dict[str, Reading]:
+    last = case.run.end if case.run.died is None else case.run.died
+    iv = case.boxes[host.name].shape.interval if host.name in case.boxes else 60.0
+    samples = reader.samples(host.id, stamp(case.run.start - 3600.0 - iv), stamp(last + iv))
+    derived = derive(samples, facts_from(samples, host.facts))
+    return {
+        name: [((e - stamp(0.0)) / 1e9, v) for e, v in zip(s.ends_ns, s.values, strict=True) if v is not None]
+        for name in READ
+        if (s := derived.get(name)) is not None
+    }

@@ -1,0 +1,73 @@
+"""A span against the rest of its trace on the same host: the control that every trace brings along.
+
+A box slows down whatever needs the same resource; the program's own doing hits one span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hosts_mcp.diagnosis.model import Loss, Scene
+from hosts_mcp.diagnosis.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Sums over the local spans of one host, from which a span takes itself off."""
+
+    local_seconds: float
+    known_seconds: float
+    """Own time of those with a past, and what they usually take."""
+    usual_seconds: float
+    waited: tuple[tuple[float, bytes], ...]
+    """(excess, span id) of the two largest that slowed down by no more than the disk did."""
+
+
+def rest_of(scene: Scene, factors: Mapping[bytes, Mapping[str, float]], t: Table) -> Rest:
+    """`factors`: how much each resource slowed each span down at most."""
+    local = [x for x in scene.losses if not x.remote]
+    known = [x for x in local if x.usual_seconds]
+    waited = sorted(((x.excess_seconds, x.span.span_id) for x in known if _waited(x, factors, t)), reverse=True)
+    return Rest(
+        local_seconds=sum(x.self_seconds for x in local),
+        known_seconds=sum(x.self_seconds for x in known),
+        usual_seconds=sum(x.usual_seconds or 0.0 for x in known),
+        waited=tuple(waited[:2]),
+    )
+
+
+def _waited(loss: Loss, factors: Mapping[bytes, Mapping[str, float]], t: Table) -> bool:
+    most = factors.get(loss.span.span_id, {}).get("disk", 1.0)
+    return t.slow_ratio <= loss.self_seconds / (loss.usual_seconds or 1.0) <= t.slow_ratio * most
+
+
+def others_waited(loss: Loss, rest: Rest, t: Table) -> bool:
+    """Another span that matters waited for the disk as well: a slow disk hits every span that waits for it."""
+    return any(
+        excess >= t.excess_share * loss.excess_seconds for excess, span in rest.waited if span != loss.span.span_id
+    )
+
+
+def outlies(loss: Loss, rest: Rest, combined: Mapping[str, float], disk: float, t: Table) -> bool:
+    """This span slowed down by more than its host can have done, and the rest of the trace did not.
+
+    `combined`, `disk`: factors. Faults are not shared evenly among programs, so that paging is given more room. False
+    where too little of the trace has a past to compare with.
+    """
+    usual = loss.usual_seconds or 0.0
+    others = rest.usual_seconds - usual
+    if not usual or others < t.control_share * usual:
+        return False
+    slowed, alone = loss.self_seconds / usual, (rest.known_seconds - loss.self_seconds) / others
+    most = max(disk, *combined.values())
+    room = t.slow_ratio**2 if combined["memory"] == most else t.slow_ratio
+    return alone <= t.slow_ratio * most and slowed > max(t.slow_ratio * alone, room * most)
+
+
+def computed(loss: Loss, rest: Rest, on_cpu: float | None) -> float:
+    """CPU seconds that must have been this span's: those of the service beyond all of the other spans' time."""
+    if on_cpu is None:
+        return 0.0
+    others = rest.local_seconds - loss.self_seconds
+    return max(0.0, on_cpu * rest.local_seconds - others)
