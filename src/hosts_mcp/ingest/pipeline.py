@@ -118,10 +118,15 @@ class Pipeline:
         """Store one request and return once it is committed. Raises Undecodable or Busy."""
         if self._stopping:
             raise Busy("The server is stopping.")
+        # Shielded: a sender that hangs up must not unmake the answer of what is being committed.
+        return await asyncio.shield(self._queued(request))
+
+    def _queued(self, request: Request) -> asyncio.Future[Reply]:
+        """Apart from `accept`, where a refusal's traceback would keep the arrival, its body and the refusal itself
+        in a cycle: refused bodies filled memory until the collector of cycles came."""
         arrival = _Arrival(request, Future(), time.perf_counter())
         self._queue.put(arrival)
-        # Shielded: a sender that hangs up must not unmake the answer of what is being committed.
-        return await asyncio.shield(asyncio.wrap_future(arrival.done))
+        return asyncio.wrap_future(arrival.done)
 
     def submit(self, work: Callable[[SqliteWriter], T], *, forgets: bool = False) -> Future[T]:
         """Run a job in the writer thread, inside a transaction of its own. `forgets`: it may remove hosts."""
@@ -202,7 +207,7 @@ class Pipeline:
             batch = _DECODERS[request.signal](request.body, request.encoding)
         except Undecodable as error:
             count.undecodable += 1
-            _fail(arrival.done, error)
+            _fail(arrival.done, Undecodable(str(error)))  # without a traceback, for the same reason
             return None
         digest = blake2b(request.body, digest_size=16, key=request.signal.encode()).digest()
         self._writer.savepoint()

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from hosts_mcp.ingest.jobs import Jobs
+from hosts_mcp.ingest.memory import return_large_buffers
 from hosts_mcp.ingest.pipeline import Pipeline
 from hosts_mcp.otlp.admission import Admission
 from hosts_mcp.otlp.guard import Guard
@@ -86,6 +87,7 @@ class Ingest:
         }
 
     async def __aenter__(self) -> Self:
+        return_large_buffers()
         await asyncio.to_thread(self._pipeline.start)
         self.started_ns = time.time_ns()
         self.reader = open_reader(self._settings.db)

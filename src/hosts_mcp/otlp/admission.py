@@ -127,9 +127,8 @@ class Held:
 
     async def until_stored(self, storing: Awaitable[T]) -> T:
         """Await the commit. When the sender goes away meanwhile, its bytes keep their room: they are still there."""
-        pending = asyncio.ensure_future(storing)
-        self._storing = pending
-        return await asyncio.shield(pending)
+        self._storing = asyncio.ensure_future(storing)
+        return await asyncio.shield(self._storing)
 
     async def __aenter__(self) -> Held:
         return self
@@ -137,8 +136,10 @@ class Held:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._storing is not None and not self._storing.done():
-            self._storing.add_done_callback(self._end)
+        # Not kept: a refusal's traceback leads here, and a body must not wait for the collector of cycles.
+        storing, self._storing = self._storing, None
+        if storing is not None and not storing.done():
+            storing.add_done_callback(self._end)
         else:
             self._end()
 

@@ -72,7 +72,9 @@ def otlp_app(
     async def _take(signal: Signal, as_json: bool, scope: Any, headers: Mapping[str, str], receive: _Receive) -> Any:
         length = int(text) if (text := headers.get("content-length", "")).isdigit() else None
         if length is not None and length > max_request_bytes:
-            raise _Answer(413, _too_large(max_request_bytes), connection="close")
+            # The connection stays, and what still comes is thrown away: closing it while the sender writes would reset
+            # it, and a sender that never sees the 413 sends the same again.
+            raise _Answer(413, _too_large(max_request_bytes))
         try:
             async with admission.hold() as held:
                 raw = await _read(receive, max_request_bytes, pace, held)
@@ -82,7 +84,7 @@ def otlp_app(
                 request = Request(signal, body, "json" if as_json else "protobuf", peer, time.time_ns())
                 return await held.until_stored(accept(request))
         except TooLarge:
-            raise _Answer(413, _too_large(max_request_bytes), connection="close") from None
+            raise _Answer(413, _too_large(max_request_bytes)) from None
         except UnsupportedEncoding as error:
             unknown = f"Content-Encoding {str(error)[:40]!r} is not understood: use {encodings()}."
             raise _Answer(415, unknown, **{"accept-encoding": encodings()}) from None

@@ -24,18 +24,22 @@ async def inflate(body: bytes, encoding: str, limit: int, held: Held) -> bytes:
             raise TooLarge
         held.settle(len(body))
         return body
-    pieces, out = decompressed(body, encoding), BytesIO()
-    # As much as it promises at once: bodies that are half inflated when there is no more room help nobody. The end is
-    # only seen by asking for one piece more.
-    await held.take(len(body) + max(STEP_BYTES, min(promised_bytes(body, encoding), limit) + PIECE_BYTES))
-    ended = _step(pieces, out, limit, STEP_BYTES)
-    while not ended:
-        room = held.size - len(body) - out.tell()
-        if room < PIECE_BYTES:
-            room = STEP_BYTES
-            await held.take(len(body) + out.tell() + room)
-        ended = await asyncio.to_thread(_step, pieces, out, limit, min(room, STEP_BYTES))
-    inflated = out.getvalue()
+    pieces = decompressed(body, encoding)
+    if (promised := promised_bytes(body, encoding)) > limit:
+        raise TooLarge  # or it lies, which is no reason to inflate it
+    # Closed at the end: the traceback of a refusal would keep what was inflated.
+    with BytesIO() as out:
+        # As much as it promises at once: bodies that are half inflated when there is no more room help nobody. The end
+        # is only seen by asking for one piece more.
+        await held.take(len(body) + max(STEP_BYTES, promised + PIECE_BYTES))
+        ended = _step(pieces, out, limit, STEP_BYTES)
+        while not ended:
+            room = held.size - len(body) - out.tell()
+            if room < PIECE_BYTES:
+                room = STEP_BYTES
+                await held.take(len(body) + out.tell() + room)
+            ended = await asyncio.to_thread(_step, pieces, out, limit, min(room, STEP_BYTES))
+        inflated = out.getvalue()
     held.settle(len(inflated))
     return inflated
 
