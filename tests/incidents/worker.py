@@ -129,7 +129,7 @@ def main() -> None:
     while True:
         worker.document((room / "mode").read_text().strip())
         due = max(due + EVERY_SECONDS, time.monotonic())
-        time.sleep(due - time.monotonic())
+        time.sleep(max(0.0, due - time.monotonic()))
 
 
 if __name__ == "__main__":
