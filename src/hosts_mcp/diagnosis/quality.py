@@ -88,7 +88,7 @@ def _bound(resource: Resource, scene: Scene, symptom: Symptom, t: Table) -> Boun
     usual = sum(scene.usual.get(reading) or 0.0 for reading in USUALLY.get(resource.NAME, ()))
     for k, iv in enumerate(scene.intervals):
         o = sum(iv.overlap(a, b) for a, b in pieces)
-        m = resource.ceiling(iv)
+        m = resource.ceiling(iv, scene.usual, t)
         if o <= 0 or m is None:
             continue
         m = max(0.0, m - max(usual, _steady(resource, scene, k, t)) - _of_the_trace(resource, iv, o, scene, t))
@@ -121,7 +121,7 @@ def _steady(resource: Resource, scene: Scene, k: int, t: Table) -> float:
     beside = scene.intervals[k - 1], scene.intervals[k + 1]
     if any((resource.pressure(iv, scene.usual, t) or 0.0) > t.pressure_ignored for iv in beside):
         return 0.0
-    return min(resource.ceiling(iv) or 0.0 for iv in beside)
+    return min(resource.ceiling(iv, scene.usual, t) or 0.0 for iv in beside)
 
 
 def _of_the_trace(resource: Resource, iv: Interval, o: float, scene: Scene, t: Table) -> float:
