@@ -18,6 +18,7 @@ the calm box. The name of the family never decides.
 - exact: the verdict is the truth, without any of that.
 - false yes: said yes, of those whose truth is no. false no: said no, of those whose truth is yes.
 - abstained: said cannot_tell, of all, rightly or not.
+- own or not: of the same, whether the service itself was told from everybody else (two classes).
 - origin, resource: named rightly (neighbour, own workload, hypervisor; unknown is right where nothing the box sends
   tells), of those called yes whose truth is yes or partly. Disk and memory stand for each other where it pages.
 - sure right: accepted, of those said with a confidence of .9 or more.

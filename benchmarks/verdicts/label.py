@@ -73,6 +73,8 @@ def widened(case: Case, history: int, here: Box) -> Truth:
     if slow and case.note in ("sleep", "lock", "more_work") and _cpu_hot(case) and not _processes_seen(case, here):
         why.append("wait_or_work")
         accepted |= {"yes": {"partly"}, "partly": {"no"}, "no": {"partly"}}[truth.verdict]
+    if "network" in truth.resources:  # a link does not say who filled it
+        truth = replace(truth, origins=truth.origins | {"unknown"})
     if truth.origins and "process" not in on and "hypervisor" not in truth.origins:
         truth = replace(truth, origins=truth.origins | {"unknown"})
     return replace(truth, accepted=frozenset(accepted), widened=tuple(why))

@@ -13,6 +13,7 @@ from benchmarks.verdicts.path import Said
 
 BINS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.01)
 SURE = 0.9
+OWN_WORKLOAD = "own_workload"
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,13 @@ FIGURES: dict[str, Callable[[Sequence[Outcome]], Part]] = {
     "false no": lambda x: part(x, guilty, lambda o: o.said.verdict == NO),
     "abstained": lambda x: part(x, lambda _: True, lambda o: o.said.verdict == CANNOT_TELL),
     "origin": lambda x: part(x, lambda o: o.blamed_rightly, lambda o: o.said.origin in o.truth.origins),
+    "own or not": lambda x: part(
+        x,
+        lambda o: o.blamed_rightly,
+        lambda o: (
+            o.said.origin in o.truth.origins or (o.said.origin != OWN_WORKLOAD and OWN_WORKLOAD not in o.truth.origins)
+        ),
+    ),
     "resource": lambda x: part(x, lambda o: o.blamed_rightly, lambda o: o.said.resource in o.truth.resources),
     "sure right": lambda x: part(x, lambda o: o.said.confidence >= SURE, lambda o: o.accepted),
 }

@@ -1,4 +1,4 @@
-"""Floors under the verdict benchmark on a fixed seed, below the measured; `python -m benchmarks.verdicts` is whole."""
+"""Floors under the verdict benchmark on a fixed development seed, somewhat below the figures measured."""
 
 import pytest
 

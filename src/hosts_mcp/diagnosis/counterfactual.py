@@ -128,7 +128,10 @@ def _local(
         # Beyond the usual work it waited for something of its own, or did more; more only as far as it computed.
         # Not so for the disk, whose mean request says little of a flush, nor for a container whose throttling is guessed.
         usual = max(loss.usual_seconds or 0.0, within.computed(loss, rest, on_cpu))
-        removed |= {k: min(w - w / f, usual * (f - 1.0)) for k, f in combined.items() if f > 1 and k in SHARED_EVENLY}
+        for k in SHARED_EVENLY:
+            if k in removed:
+                f = within.at_most(loss, rest, combined[k], t)
+                removed[k] = min(w - w / f, usual * (f - 1.0))
     return removed
 
 

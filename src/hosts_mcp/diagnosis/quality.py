@@ -90,7 +90,7 @@ def _bound(
     most = least = seen = hidden = 0.0
     usual = sum(scene.usual.get(reading) or 0.0 for reading in USUALLY.get(resource.NAME, ()))
     for k, (iv, o) in enumerate(zip(scene.intervals, overlaps, strict=True)):
-        m = resource.ceiling(iv) if o > 0 else None
+        m = resource.ceiling(iv, scene.usual, t) if o > 0 else None
         if m is None:
             continue
         m = max(0.0, m - max(usual, _steady(resource, scene, k, t)) - _of_the_trace(resource, iv, o, scene, t))
@@ -123,7 +123,7 @@ def _steady(resource: Resource, scene: Scene, k: int, t: Table) -> float:
     beside = scene.intervals[k - 1], scene.intervals[k + 1]
     if any((resource.pressure(iv, scene.usual, t) or 0.0) > t.pressure_ignored for iv in beside):
         return 0.0
-    return min(resource.ceiling(iv) or 0.0 for iv in beside)
+    return min(resource.ceiling(iv, scene.usual, t) or 0.0 for iv in beside)
 
 
 def _of_the_trace(resource: Resource, iv: Interval, o: float, scene: Scene, t: Table) -> float:

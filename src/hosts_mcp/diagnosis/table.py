@@ -197,6 +197,8 @@ class Table:
     more_work_share: float = 0.5
     control_share: float = 0.2
     """The rest of a trace is a control of one span when it usually takes at least this share of that span."""
+    corroborated: float = 0.3
+    """Another span that waited for the disk speaks for this one when it lost at least this share of what this one lost."""
     usual_work: float = 0.8
     """Of a trace's usual time: with so much of it present, spans never seen before were added and replaced none."""
     share_yes: float = 0.60

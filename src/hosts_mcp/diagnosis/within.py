@@ -45,24 +45,39 @@ def _waited(loss: Loss, factors: Mapping[bytes, Mapping[str, float]], t: Table) 
 def others_waited(loss: Loss, rest: Rest, t: Table) -> bool:
     """Another span that matters waited for the disk as well: a slow disk hits every span that waits for it."""
     return any(
-        excess >= t.excess_share * loss.excess_seconds for excess, span in rest.waited if span != loss.span.span_id
+        excess >= t.corroborated * loss.excess_seconds for excess, span in rest.waited if span != loss.span.span_id
     )
+
+
+def slowed_with(loss: Loss, rest: Rest, t: Table) -> float | None:
+    """How much slower than usual the rest of the trace was; None where too little of it has a past to compare with."""
+    usual = loss.usual_seconds or 0.0
+    others = rest.usual_seconds - usual
+    if not usual or others < t.control_share * usual:
+        return None
+    return (rest.known_seconds - loss.self_seconds) / others
 
 
 def outlies(loss: Loss, rest: Rest, combined: Mapping[str, float], disk: float, t: Table) -> bool:
     """This span slowed down by more than its host can have done, and the rest of the trace did not.
 
-    `combined`, `disk`: factors. Faults are not shared evenly among programs, so that paging is given more room. False
-    where too little of the trace has a past to compare with.
+    `combined`, `disk`: factors. Faults are not shared evenly among programs, so that paging is given more room.
     """
-    usual = loss.usual_seconds or 0.0
-    others = rest.usual_seconds - usual
-    if not usual or others < t.control_share * usual:
+    alone = slowed_with(loss, rest, t)
+    if alone is None or not loss.usual_seconds:
         return False
-    slowed, alone = loss.self_seconds / usual, (rest.known_seconds - loss.self_seconds) / others
+    slowed = loss.self_seconds / loss.usual_seconds
     most = max(disk, *combined.values())
-    room = t.slow_ratio**2 if combined["memory"] == most else t.slow_ratio
+    room = t.slow_ratio**3 if combined["memory"] == most else t.slow_ratio
     return alone <= t.slow_ratio * most and slowed > max(t.slow_ratio * alone, room * most)
+
+
+def at_most(loss: Loss, rest: Rest, factor: float, t: Table) -> float:
+    """`factor`, as far as the rest of the trace felt it, where the rest is at least as much work as this span."""
+    alone = slowed_with(loss, rest, t)
+    if alone is None or rest.usual_seconds < 2 * (loss.usual_seconds or 0.0):
+        return factor
+    return max(1.0, min(factor, t.slow_ratio * alone))
 
 
 def computed(loss: Loss, rest: Rest, on_cpu: float | None) -> float:

@@ -34,7 +34,7 @@ class Resource(Protocol):
         """How many times slower than usual here, >= 1."""
         ...
 
-    def ceiling(self, iv: Interval) -> float | None:
+    def ceiling(self, iv: Interval, usual: Usual, t: Table) -> float | None:
         """Share of the interval's seconds it was busy at most, exact from counters; None when no counter says."""
         ...
 

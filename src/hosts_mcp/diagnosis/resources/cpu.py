@@ -32,7 +32,7 @@ def slowdown(iv: Interval, usual: Usual, pressure: float, t: Table) -> float:
     return max(1.0, iv.run_queue / max(1.0, usual.get("run_queue") or 0.0))
 
 
-def ceiling(iv: Interval) -> float | None:
+def ceiling(iv: Interval, usual: Usual, t: Table) -> float | None:
     return None if iv.busy is None else min(1.0, iv.busy + (iv.steal or 0.0))
 
 

@@ -76,9 +76,16 @@ def slowdown(iv: Interval, usual: Usual, pressure: float, t: Table) -> float:
     return 1.0 + t.blocked_factor * pressure if (iv.blocked or 0.0) > t.blocked.lo else 1.0
 
 
-def ceiling(iv: Interval) -> float | None:
+def ceiling(iv: Interval, usual: Usual, t: Table) -> float | None:
+    """Busy, and no more than its requests waited: where a part of them took `slow_ratio` times as long or longer, the
+    mean of all shows it."""
     busy = [d.busy for d in iv.disks if d.busy is not None]
-    return max(busy) if busy else iv.disk_busy
+    most = max(busy) if busy else iv.disk_busy
+    before = usual.get("disk_await")
+    if most is None or before is None or iv.disk_await is None or len(iv.disks) > 1:
+        return most
+    longer = iv.disk_await / max(t.disk_await_floor, before) - 1.0
+    return min(most, max(0.0, longer) / (t.slow_ratio - 1.0) + (usual.get("disk_busy") or 0.0))
 
 
 def next_steps(origin: OriginWord | None) -> tuple[str, ...]:

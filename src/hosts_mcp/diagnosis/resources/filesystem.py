@@ -22,7 +22,7 @@ def slowdown(iv: Interval, usual: Usual, pressure: float, t: Table) -> float:
     return 1.0
 
 
-def ceiling(iv: Interval) -> float | None:
+def ceiling(iv: Interval, usual: Usual, t: Table) -> float | None:
     return None
 
 

@@ -11,7 +11,7 @@ NEEDS = ("memory",)
 HINT = "scraper_memory"
 READING = "memory"
 CONSUMER = "process_memory_bytes"
-BUSY_LEAST = 0.01
+BUSY_LEAST = 0.001
 """Of the CPUs: below this nobody works whom faults could slow."""
 
 
@@ -50,7 +50,7 @@ def slowdown(iv: Interval, usual: Usual, pressure: float, t: Table) -> float:
     return (1.0 + max(rates) / t.thrash_rate) / (1.0 + min(before, max(rates)) / t.thrash_rate)
 
 
-def ceiling(iv: Interval) -> float | None:
+def ceiling(iv: Interval, usual: Usual, t: Table) -> float | None:
     return None
 
 

@@ -35,7 +35,7 @@ def slowdown(iv: Interval, usual: Usual, pressure: float, t: Table) -> float:
     return 1.0
 
 
-def ceiling(iv: Interval) -> float | None:
+def ceiling(iv: Interval, usual: Usual, t: Table) -> float | None:
     if iv.drops == 0 and not iv.net_errors:
         return 0.0
     return None

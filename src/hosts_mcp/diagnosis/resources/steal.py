@@ -35,7 +35,7 @@ def slowdown(iv: Interval, usual: Usual, pressure: float, t: Table) -> float:
     return min(t.steal_factor_most, max(1.0, factor))
 
 
-def ceiling(iv: Interval) -> float | None:
+def ceiling(iv: Interval, usual: Usual, t: Table) -> float | None:
     return iv.steal
 
 
