@@ -5,10 +5,10 @@ The only module of this benchmark that knows the project.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from benchmarks.verdicts import traces
@@ -17,19 +17,10 @@ from benchmarks.verdicts.case import Case
 from benchmarks.verdicts.collector import Collector, stamp
 from benchmarks.verdicts.world import DAY, Box
 from hosts_mcp.answers.was_it_the_box import Verdict, answer
-from hosts_mcp.ingest.derived import Derived
-from hosts_mcp.ingest.placing import Placer
-from hosts_mcp.ingest.runs import runs_of
-from hosts_mcp.otlp.decode import decode_metrics, decode_traces
-from hosts_mcp.otlp.transport import Request, Signal
 from hosts_mcp.signals.samples import derive, facts_from
 from hosts_mcp.store.protocol import Host, Store
-from hosts_mcp.store.sqlite import open_reader, open_writer
+from tests.in_process import InProcess
 
-GROUP = 500
-MANY = 100_000
-LATER = 10**15
-"""So much later (ns) every trace is settled and every five-minute bin is closed."""
 HISTORY_SECONDS = 0.85 * DAY
 
 
@@ -68,7 +59,7 @@ def detail_begins(case: Case, box: Box) -> float:
     last = case.run.end if case.run.died is None else case.run.died
     onset = min([case.run.start, *(x.start for x in box.loads if x.incident and x.end > case.run.start)])
     lead = min(3600.0, max(900.0, 120.0 * iv))
-    return max(case.run.start - lead, min(onset, case.run.start) - 900.0, last - 6000.0 if iv < 5 else -MANY * 1.0)
+    return max(case.run.start - lead, min(onset, case.run.start) - 900.0, last - 6000.0 if iv < 5 else -math.inf)
 
 
 def requests_of(case: Case, box: Box) -> Iterable[tuple[int, bytes]]:
@@ -81,45 +72,19 @@ def requests_of(case: Case, box: Box) -> Iterable[tuple[int, bytes]]:
 
 
 def _answer(path: Path, case: Case) -> tuple[Verdict, list[dict[str, Reading]]]:
-    writer = open_writer(path, synchronous="off")
-    reader = open_reader(path)
+    way, now = InProcess(path), stamp(case.asked)
     try:
-        placer, derived, now = Placer(writer), Derived(reader), stamp(case.asked)
-
-        def take(signal: Signal, bodies: Iterable[tuple[int, bytes]]) -> None:
-            decode = decode_metrics if signal is Signal.METRICS else decode_traces
-            waiting = iter(bodies)
-            while group := list(islice(waiting, GROUP)):
-                writer.begin()
-                for arrived, body in group:
-                    placer.place(Request(signal, body, "protobuf", "127.0.0.1", arrived), decode(body, "protobuf"))
-                placer.flush()
-                writer.commit()
-
         for box in case.boxes.values():
-            take(Signal.METRICS, requests_of(case, box))
+            way.metrics(requests_of(case, box))
         asked = traces.trace_id(case.name, 0)
         sent = [(now, traces.request(r, traces.trace_id(case.name, n), {})) for n, r in enumerate(case.earlier, 1)]
         sent.append((now, traces.request(case.run, asked, case.resources)))
-        take(Signal.TRACES, sent)
-        writer.begin()
-        placer.amend(derived.facts())
-        while quiet := writer.quiet_traces(now + LATER, 0, GROUP):
-            for one in quiet:
-                writer.settle(one, runs_of(reader.trace(one)))
-            writer.commit()
-            writer.begin()
-        while bins := writer.dirty_bins(MANY, now + LATER):
-            for host, rollups in derived.rollups(bins):
-                for rollup in rollups:
-                    writer.write_rollup(host, rollup)
-            writer.commit()
-            writer.begin()
-        writer.commit()
+        way.traces(sent)
+        way.derive(now)
+        reader = way.reader
         return answer(reader, asked.hex(), now_ns=now), [_readings(reader, h, case) for h in reader.hosts()]
     finally:
-        reader.close()
-        writer.close()
+        way.close()
 
 
 def _readings(reader: Store, host: Host, case: Case) -> dict[str, Reading]:

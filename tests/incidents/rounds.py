@@ -16,8 +16,8 @@ from pathlib import Path
 
 from hosts_mcp.answers.was_it_the_box import Verdict, answer
 from hosts_mcp.timerange import NS
+from in_process import InProcess
 from recordings import requests_in
-from scenarios.path import Box
 
 CULPRITS = {
     "cpu_neighbour": "stress-ng", "py_neighbour": "python", "disk_neighbour": "fio", "pg_vacuum": "postgres",
@@ -123,7 +123,7 @@ def right(one: Labelled, verdict: Verdict) -> bool:
 
 def judged(place: Path, room: Path, every_calm: int = 1) -> Iterator[tuple[Labelled, Verdict]]:
     """The verdict of the whole path on each labelled trace; of the calm ones only every so many."""
-    box = Box(room)
+    box = InProcess(room)
     files = sorted(place.glob("*.gz"))  # metrics before traces
     last = max(one.end_ns or one.start_ns for one in noted(place))
     requests = [request for file in files for request, _ in requests_in(file, last + ASKED_AFTER_NS)]

@@ -20,8 +20,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from hosts_mcp.answers.was_it_the_box import answer
 from hosts_mcp.otlp.transport import Request, Signal
+from in_process import InProcess
 from recordings import requests_in
-from scenarios.path import Box
 
 ROOT = Path(__file__).parents[2]
 BESIDE = ROOT.parent / "shared" / "data" / "recorded"
@@ -64,7 +64,7 @@ def pairs(requests: Iterable[Request]) -> list[tuple[int, bytes]]:
 @pytest.mark.parametrize("path", METRICS, ids=name_of)
 def test_everything_in_it_is_stored(path: Path, tmp_path: Path) -> None:
     requests = [request for request, _ in requests_in(path, time.time_ns())]
-    box = Box(tmp_path / "x.db")
+    box = InProcess(tmp_path / "x.db")
     box.requests(requests)
     (host,) = box.reader.hosts()
     stored = box.reader.stored(host.id)
@@ -101,7 +101,7 @@ def cut(request: Request) -> list[Request]:
 
 def kept(path: Path, requests: list[Request]) -> tuple[Any, ...]:
     """Rows and answers, without what depends on arrival or numbering."""
-    box = Box(path)
+    box = InProcess(path)
     box.requests(requests)
     now = max(request.arrived_ns for request in requests)
     box.derive(now)

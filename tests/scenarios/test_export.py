@@ -17,7 +17,8 @@ from hosts_mcp.diagnosis.errors import CLASSES, classify
 from hosts_mcp.errors import BadArgument
 from hosts_mcp.otlp.batch import Slot
 from hosts_mcp.serve.replaying import replay, statement
-from scenarios.path import Box, asked_at, fill, trace_id_of
+from in_process import InProcess
+from scenarios.path import asked_at, fill, trace_id_of
 from scenarios.simulator import Program
 from scenarios.story import Scenario
 from scenarios.table import BY_NUMBER, failing
@@ -43,7 +44,7 @@ def private() -> Scenario:
 
 
 def written(scenario: Scenario, folder: Path) -> tuple[Path, Exported]:
-    box, path = Box(folder / "box.db"), folder / "case.jsonl.gz"
+    box, path = InProcess(folder / "box.db"), folder / "case.jsonl.gz"
     try:
         fill(box, scenario, SEED)
         with gzip.open(path, "wt") as file:
@@ -92,7 +93,7 @@ def test_a_file_that_states_nothing_is_no_case(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_the_case_checks_it_and_says_what_came_out(tmp_path: Path) -> None:
-    box = Box(tmp_path / "box.db")
+    box = InProcess(tmp_path / "box.db")
     scenario = BY_NUMBER[8]
     fill(box, scenario, SEED)
     box.close()

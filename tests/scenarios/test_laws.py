@@ -17,7 +17,8 @@ from hosts_mcp.diagnosis.model import Box as Place
 from hosts_mcp.diagnosis.model import Case
 from hosts_mcp.signals.model import BoxFacts, SignalSeries
 from hosts_mcp.signals.samples import derive
-from scenarios.path import Box, asked_at, fill, judged, trace_id_of
+from in_process import InProcess
+from scenarios.path import asked_at, fill, judged, trace_id_of
 from scenarios.simulator import SERVER, Machine, Piece, Push, encode, scrapes, stamp, trace_request
 from scenarios.story import H1, Scenario, past_runs
 from scenarios.table import BY_NUMBER
@@ -27,35 +28,35 @@ HOG, STORY, LOCK = BY_NUMBER[22], BY_NUMBER[2], BY_NUMBER[16]
 
 
 @pytest.fixture(scope="module")
-def hog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+def hog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
     """A neighbour's CPU load beside a slow trace, with processes."""
-    box = Box(tmp_path_factory.mktemp("hog") / "box.db")
+    box = InProcess(tmp_path_factory.mktemp("hog") / "box.db")
     fill(box, HOG, SEED)
     yield box
     box.close()
 
 
-def case_of(box: Box, s: Scenario = HOG) -> Case:
+def case_of(box: InProcess, s: Scenario = HOG) -> Case:
     return gather(box.reader, trace_id_of(s, SEED), asked_at(s))
 
 
-def test_the_same_call_gives_the_same_bytes(hog: Box) -> None:
+def test_the_same_call_gives_the_same_bytes(hog: InProcess) -> None:
     first, second = (answer(hog.reader, trace_id_of(HOG, SEED).hex(), now_ns=asked_at(HOG)) for _ in range(2))
     assert compact_json(first.structured()) == compact_json(second.structured())
     assert first.to_text() == second.to_text()
 
 
-def test_a_unique_prefix_is_enough(hog: Box) -> None:
+def test_a_unique_prefix_is_enough(hog: InProcess) -> None:
     trace_id = trace_id_of(HOG, SEED).hex()
     assert answer(hog.reader, trace_id[:12], now_ns=asked_at(HOG)).trace_id == trace_id
 
 
-def test_order_split_and_repetition_of_the_same_input_change_no_verdict(hog: Box, tmp_path: Path) -> None:
+def test_order_split_and_repetition_of_the_same_input_change_no_verdict(hog: InProcess, tmp_path: Path) -> None:
     machine = HOG.machines[0]
     detail = HOG.start - 3600.0 - 3 * machine.interval
     found = list(scrapes(machine, detail - 86_400.0, detail, HOG.end + 300.0, SEED))
     bodies = [(stamp(machine, x.t), encode(x)) for x in found]
-    shuffled = Box(tmp_path / "shuffled.db")
+    shuffled = InProcess(tmp_path / "shuffled.db")
     now = asked_at(HOG)
     try:
         again = [*bodies, *bodies[::7]]
@@ -77,7 +78,7 @@ def test_order_split_and_repetition_of_the_same_input_change_no_verdict(hog: Box
     assert other.share_of_slowdown == pytest.approx(one.share_of_slowdown, rel=1e-3)
 
 
-def test_a_shifted_clock_changes_no_verdict(tmp_path: Path, hog: Box) -> None:
+def test_a_shifted_clock_changes_no_verdict(tmp_path: Path, hog: InProcess) -> None:
     ahead = replace(HOG, machines=tuple(replace(m, clock=240.0) for m in HOG.machines))
     one, other = (
         answer(hog.reader, trace_id_of(HOG, SEED).hex(), now_ns=asked_at(HOG)),
@@ -89,7 +90,7 @@ def test_a_shifted_clock_changes_no_verdict(tmp_path: Path, hog: Box) -> None:
 
 
 @pytest.mark.parametrize("gone", ["cpu", "memory", "disk", "load", "network", "filesystem"])
-def test_removing_a_scraper_never_raises_the_coverage(hog: Box, gone: str) -> None:
+def test_removing_a_scraper_never_raises_the_coverage(hog: InProcess, gone: str) -> None:
     case = case_of(hog)
     (place,) = case.boxes.values()
     left = {k: v for k, v in place.signals.items() if not k.startswith((gone, "run_queue" if gone == "load" else gone))}
@@ -98,7 +99,7 @@ def test_removing_a_scraper_never_raises_the_coverage(hog: Box, gone: str) -> No
     assert engine.assess(less).coverage <= engine.assess(case).coverage
 
 
-def test_pressure_where_the_trace_lost_nothing_changes_no_verdict(hog: Box) -> None:
+def test_pressure_where_the_trace_lost_nothing_changes_no_verdict(hog: InProcess) -> None:
     case = case_of(hog)
     (place,) = case.boxes.values()
     times = place.signals["memory_used_ratio"]
@@ -114,7 +115,7 @@ def test_a_trace_at_its_usual_speed_is_not_the_boxs_whatever_the_box_did(number:
 
 @pytest.mark.parametrize("scenario", [HOG, STORY, LOCK], ids=lambda s: str(s.number))
 def test_every_measured_reason_can_be_recomputed_from_the_store(scenario: Scenario, tmp_path: Path) -> None:
-    box = Box(tmp_path / "x.db")
+    box = InProcess(tmp_path / "x.db")
     try:
         fill(box, scenario, SEED)
         diagnosis = engine.assess(case_of(box, scenario))
@@ -163,7 +164,7 @@ def worst_case() -> tuple[tuple[Machine, ...], tuple[Piece, ...]]:
 def test_a_thousand_spans_on_five_hosts_fit_the_budget(tmp_path: Path) -> None:
     machines, pieces = worst_case()
     slow = Scenario(900, "worst case", machines, pieces, HOG.expected, None, history_days=0.2)
-    box = Box(tmp_path / "x.db")
+    box = InProcess(tmp_path / "x.db")
     try:
         fill(box, slow, SEED)
         usual = tuple(replace(p, start=p.start / 3, seconds=p.seconds / 3) for p in pieces[:100])

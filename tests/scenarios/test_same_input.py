@@ -18,7 +18,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from hosts_mcp.answers.was_it_the_box import answer
 from hosts_mcp.otlp.transport import Request, Signal
-from scenarios.path import Box, asked_at, trace_id_of
+from in_process import InProcess
+from scenarios.path import asked_at, trace_id_of
 from scenarios.simulator import encode, scrapes, stamp, trace_request
 from scenarios.story import Scenario, past_runs
 from scenarios.table import BY_NUMBER
@@ -61,7 +62,7 @@ def split(request: Request, rng: random.Random) -> Iterator[Request]:
 
 
 def verdict(path: Path, s: Scenario, sent: list[Request]) -> dict[str, Any]:
-    box = Box(path)
+    box = InProcess(path)
     try:
         box.requests(sent)
         box.derive(asked_at(s))
