@@ -14,7 +14,7 @@ from hosts_mcp.diagnosis import within
 from hosts_mcp.diagnosis.consumers import cpu_seconds
 from hosts_mcp.diagnosis.model import Case, Effect, Loss, Pressure, Scene, Symptom, Window
 from hosts_mcp.diagnosis.pressure import Reading
-from hosts_mcp.diagnosis.resources import RESOURCES, disk
+from hosts_mcp.diagnosis.resources import RESOURCES, disk, memory
 from hosts_mcp.diagnosis.stats import median
 from hosts_mcp.diagnosis.table import Table
 
@@ -108,7 +108,7 @@ def _local(
             by_disk = max(by_disk, min(r, factors["disk"]))
     by_memory = factors["memory"] if reading.thrash or factors["memory"] > 1 else 1.0
     level = reading.pressures["memory"].value or 0.0
-    if level >= 0.6 and factors["disk"] > 1.5 and _no_paging_data(scene):
+    if level >= 0.6 and factors["disk"] > 1.5 and not memory.is_paging_seen(scene.during()):
         by_memory = factors["disk"]
     throttle = 1.0
     if c_cpu := reading.pressures["c_cpu"].value:
@@ -162,10 +162,6 @@ def _disk_log(factor: float, r: float, database: bool, on_cpu: float | None, t: 
         return min(most, -math.log(max(0.02, 1.0 - waits * (1.0 - 1.0 / factor))))
     shares: Sequence[float] = t.io_shares_database if database else t.io_shares
     return sum(min(most, math.log(1.0 + w * (factor - 1.0))) for w in shares) / len(shares)
-
-
-def _no_paging_data(scene: Scene) -> bool:
-    return all(iv.swap_pages is None and iv.major_faults is None for iv in scene.during())
 
 
 def _on_cpu(case: Case, scene: Scene, t: Table) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hosts_mcp.diagnosis import counterfactual, logodds
 from hosts_mcp.diagnosis.model import Experiment, Findings, Interval, Ruling, Symptom, Word
-from hosts_mcp.diagnosis.resources import RESOURCES
+from hosts_mcp.diagnosis.resources import RESOURCES, memory
 from hosts_mcp.diagnosis.stats import clip
 from hosts_mcp.diagnosis.table import Table
 
@@ -63,8 +63,7 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
 
 def _paging_unseen(f: Findings, t: Table) -> bool:
     """Memory was full and nothing says whether it paged."""
-    pages = any(iv.swap_pages is not None or iv.major_faults is not None for iv in f.scene.during())
-    return (f.pressures["memory"].value or 0.0) >= t.hot and not pages
+    return (f.pressures["memory"].value or 0.0) >= t.hot and not memory.is_paging_seen(f.scene.during())
 
 
 def _most(found: Sequence[Findings], symptom: Symptom, t: Table) -> float:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from hosts_mcp.diagnosis.model import Bound, Interval, Loss, Pressure, Quality, Scene, Symptom
+from hosts_mcp.diagnosis.model import Bound, Interval, Pressure, Quality, Scene, Symptom
 from hosts_mcp.diagnosis.resources import RESOURCES, Resource
 from hosts_mcp.diagnosis.stats import Cover
 from hosts_mcp.diagnosis.table import Table
@@ -26,7 +26,7 @@ def assess(scene: Scene, symptom: Symptom, pressures: Mapping[str, Pressure], t:
     present = [r for r in needed if _present(r, pressures)]
     value = covered * (len(present) / len(needed) if needed else 1.0)
     bounds = {}
-    pieces = [(a, b) for a, b, _ in local_pieces(scene)]
+    pieces = _local_pieces(scene)
     if symptom.kind in ("slow", "unknown") and (total := sum(b - a for a, b in pieces)) > 0:
         cover = Cover(pieces)
         overlaps = [cover.within(iv.start, iv.end) for iv in scene.intervals]
@@ -68,10 +68,10 @@ def _covered(scene: Scene, window: list[Interval]) -> float:
     return min(1.0, sum(iv.overlap(scene.effect.start, scene.effect.end) for iv in window if not iv.gap) / seconds)
 
 
-def local_pieces(scene: Scene) -> list[tuple[float, float, Loss]]:
+def _local_pieces(scene: Scene) -> list[tuple[float, float]]:
     """Pieces of this host's own time on the critical path, seconds."""
     return [
-        (scene.seconds(a), scene.seconds(b), loss)
+        (scene.seconds(a), scene.seconds(b))
         for loss in scene.losses
         if not (loss.remote or loss.added)
         for a, b in loss.segments

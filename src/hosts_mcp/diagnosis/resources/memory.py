@@ -3,6 +3,8 @@
 # ruff: noqa: ARG001 (every resource answers the same questions, whether it needs all of the arguments or not)
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hosts_mcp.diagnosis.model import Interval, OriginWord, Usual
 from hosts_mcp.diagnosis.table import Table
 
@@ -30,6 +32,11 @@ def pressure(iv: Interval, usual: Usual, t: Table) -> float | None:
 
 def paging(iv: Interval, t: Table) -> bool:
     return (iv.swap_pages or 0.0) > t.thrash_swap_pages or (iv.major_faults or 0.0) > t.thrash_faults
+
+
+def is_paging_seen(intervals: Iterable[Interval]) -> bool:
+    """Whether anything says how much was paged."""
+    return any(iv.swap_pages is not None or iv.major_faults is not None for iv in intervals)
 
 
 def slowdown(iv: Interval, usual: Usual, pressure: float, t: Table) -> float:
