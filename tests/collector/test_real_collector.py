@@ -17,6 +17,7 @@ import pytest
 
 from hosts_mcp.answers import collector_config
 from hosts_mcp.diagnosis import patches
+from ports import free_ports
 
 from .conftest import Server, wait_until
 from .running import collector, configuration, quick_retries
@@ -88,7 +89,7 @@ def test_a_host_is_live_and_a_scrape_is_seen_within_a_second(binary: Path, serve
 def test_the_printed_configuration_starts_unchanged(binary: Path, server: Server, tmp_path: Path) -> None:
     """Only the endpoint is this test's, and the ports on which applications would send to the collector."""
     printed = collector_config.whole(collector_config.Target(grpc=f"127.0.0.1:{server.grpc_port}", http=None))
-    for usual, free in zip(("14317", "14318"), _free(2), strict=True):
+    for usual, free in zip(("14317", "14318"), map(str, free_ports(2)), strict=True):
         printed = printed.replace(usual, free)
     with collector(binary, printed, tmp_path) as process:
         host = wait_until(lambda: seen(server), "the host is there")
@@ -200,9 +201,3 @@ def load(room: Path) -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
-
-
-def _free(count: int) -> list[str]:
-    from .conftest import free_ports
-
-    return [str(port) for port in free_ports(count)]

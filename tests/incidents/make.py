@@ -29,9 +29,9 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from collector import build
-from collector.conftest import free_ports
 from collector.running import ALL_SCRAPERS, DETECTION, PROCESS, collector, configuration
 from incidents import troubles
+from ports import free_ports
 
 TARGET = Path(__file__).parents[2] / "fixtures" / "incidents"
 HOST, MACHINE_ID = "incident-box", "5f0c1d2e3b4a59687786a5b4c3d2e1f0"
@@ -60,7 +60,7 @@ KINDS = {
     "mem_neighbour": Kind("maybe", "memory", "neighbour", troubles.mem_neighbour),
     "more_work": Kind("app", mode="more_work"),
     "kill_calm": Kind("app", kill=True),
-    "slow_peer_on_busy_box": Kind("app", None, None, troubles.cpu_neighbour, mode="slow_peer"),
+    "slow_peer_on_busy_box": Kind("app", trouble=troubles.cpu_neighbour, mode="slow_peer"),
 }
 
 
@@ -133,7 +133,7 @@ class Scene:
         )  # fmt: skip
 
     def _watch(self) -> None:
-        """Notes the scene's processes: ours, and Postgres, whose children have another parent."""
+        """Notes every process that this one ever started, whoever is its parent."""
         own = psutil.Process()
         while True:
             with contextlib.suppress(psutil.Error):

@@ -2,7 +2,6 @@
 
 import gzip
 import random
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from hosts_mcp.store.sqlite import open_reader
+from ports import free_ports
 
 MIB = 1 << 20
 EXPORT = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
@@ -64,10 +64,7 @@ class Served:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Served]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    app, over_grpc, over_http = (f"127.0.0.1:{one.getsockname()[1]}" for one in held)
-    for one in held:
-        one.close()
+    app, over_grpc, over_http = (f"127.0.0.1:{port}" for port in free_ports(3))
     command = [
         sys.executable, "-P", "-m", "hosts_mcp.cli", "serve", "--db", str(folder / "box.db"), "--listen", app,
         "--otlp-grpc", over_grpc, "--otlp-http", over_http,

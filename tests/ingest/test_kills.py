@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import Me
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from hosts_mcp.store.sqlite import open_reader
+from ports import free_ports
 
 KILLS = 20
 KEEP_SECONDS = 16
@@ -36,18 +37,6 @@ def trace(moment_ns: int) -> ExportTraceServiceRequest:
     span.trace_id, span.span_id = moment_ns.to_bytes(16, "big"), moment_ns.to_bytes(8, "big")
     span.end_time_unix_nano = moment_ns + 1
     return request
-
-
-def free_ports(count: int) -> list[int]:
-    import socket
-
-    held = [socket.socket() for _ in range(count)]
-    for one in held:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 def stored_moments(db: Path) -> set[int]:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.collector.conftest import binary, free_ports
+from ports import free_ports
+from tests.collector.conftest import binary
 
 __all__ = ["binary"]
 pytestmark = [pytest.mark.collector, pytest.mark.long, pytest.mark.timeout(300)]

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,15 +17,11 @@ from typing import Any
 
 import pytest
 
+from ports import free_ports
+
 HOSTS_MCP = [sys.executable, "-P", "-m", "hosts_mcp.cli"]
 PATIENCE_SECONDS = 60.0
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -93,7 +88,7 @@ def serving(folder: Path, *flags: str, db: Path | None = None, **environment: st
     """A server on free ports with OTLP off, unless the flags say otherwise."""
     db = db or folder / "box.db"
     log = folder / f"log-{time.monotonic_ns()}"
-    port = free_port()
+    (port,) = free_ports(1)
     command = [*HOSTS_MCP, "serve", "--db", str(db), "--listen", f"127.0.0.1:{port}"]
     command += ["--otlp-grpc", "off", "--otlp-http", "off", *flags]
     with log.open("wb") as lines:

@@ -14,7 +14,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from .conftest import HOSTS_MCP, Start, clean_environment, free_port, wait_until
+from ports import free_ports
+
+from .conftest import HOSTS_MCP, Start, clean_environment, wait_until
 
 MODERN = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -29,7 +31,8 @@ class Talk:
     running: ClassVar[list[Talk]] = []
 
     def __init__(self, db: Path, *flags: str, **environment: str) -> None:
-        settings = ["--db", str(db), "--listen", f"127.0.0.1:{free_port()}", "--otlp-grpc", "off", "--otlp-http", "off"]
+        (port,) = free_ports(1)
+        settings = ["--db", str(db), "--listen", f"127.0.0.1:{port}", "--otlp-grpc", "off", "--otlp-http", "off"]
         self.process = subprocess.Popen(
             [*HOSTS_MCP, "mcp", *settings, *flags],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment(**environment),
