@@ -1,9 +1,9 @@
-"""`python -m benchmarks [NAME ...]`: every figure, one table. Names: decode, path, spans, load."""
+"""`python -m benchmarks [NAME ...]`: every figure, one table. Names: decode, path, spans, load, inflight."""
 
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import decode, load, path, spans
+from benchmarks import decode, inflight, load, path, spans
 from benchmarks.measuring import Row
 
 FIGURES: dict[str, Callable[[], Iterator[Row]]] = {
@@ -11,6 +11,7 @@ FIGURES: dict[str, Callable[[], Iterator[Row]]] = {
     "path": path.measure,
     "spans": spans.measure,
     "load": load.measure,
+    "inflight": inflight.measure,
 }
 
 

@@ -38,6 +38,7 @@ Send = Callable[[bytes], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class Served:
     pid: int
+    db: Path
     grpc: str
     http: str
 
@@ -76,14 +77,17 @@ async def _flood(
             await send(body)
             acks.append(time.perf_counter() - begun)
 
-    async with _server() as server, contextlib.AsyncExitStack() as stack:
+    async with serving() as server, contextlib.AsyncExitStack() as stack:
         sends = [
             await stack.enter_async_context(contextlib.asynccontextmanager(connect)(server)) for _ in range(senders)
         ]
         before = server.cpu_seconds()
         await asyncio.gather(*map(sender, sends))
         spent = server.cpu_seconds() - before
-    return name, f"{points / spent / 1e6:.2f} M points/s of CPU, ack p50 {_ms(acks, 50)}, p99 {_ms(acks, 99)}"
+    return (
+        name,
+        f"{points / spent / 1e6:.2f} M points/s of CPU, ack p50 {milliseconds(acks, 50)}, p99 {milliseconds(acks, 99)}",
+    )
 
 
 async def _thousand() -> Row:
@@ -91,7 +95,7 @@ async def _thousand() -> Row:
     hosts = [SimulatedHost(f"host-{i}", cpus=4 + i % 3, disks=1 + i % 4) for i in range(1000)]
     first, second = ([host.scrape(time.time_ns() + n * 10**10) for host in hosts] for n in (0, 1))
     acks: list[float] = []
-    async with _server() as server, contextlib.AsyncExitStack() as stack:
+    async with serving() as server, contextlib.AsyncExitStack() as stack:
         sends = [await stack.enter_async_context(contextlib.asynccontextmanager(_grpc)(server)) for _ in range(50)]
         for bodies, measured in ((first, False), (second, True)):
             before, begun = server.cpu_seconds(), time.perf_counter()
@@ -103,7 +107,8 @@ async def _thousand() -> Row:
             spent, took = server.cpu_seconds() - before, time.perf_counter() - begun
     points = sum(host.points for host in hosts)
     return "1,000 hosts @10 s over gRPC", (
-        f"{spent / took:.1%} of a core ({points:,} points each 10 s), ack p50 {_ms(acks, 50)}, p99 {_ms(acks, 99)}"
+        f"{spent / took:.1%} of a core ({points:,} points each 10 s), "
+        f"ack p50 {milliseconds(acks, 50)}, p99 {milliseconds(acks, 99)}"
     )
 
 
@@ -114,7 +119,7 @@ async def _timed(send: Send, body: bytes, acks: list[float]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _server() -> AsyncIterator[Served]:
+async def serving() -> AsyncIterator[Served]:
     with tempfile.TemporaryDirectory() as folder:
         db = Path(folder) / "bench.db"
         process = subprocess.Popen(
@@ -123,18 +128,19 @@ async def _server() -> AsyncIterator[Served]:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            yield await _announced(process, db.with_name("bench.db.server.json"))
+            yield await _announced(process, db)
         finally:
             process.terminate()
             process.wait(30)
 
 
-async def _announced(process: subprocess.Popen[bytes], file: Path) -> Served:
+async def _announced(process: subprocess.Popen[bytes], db: Path) -> Served:
+    file = db.with_name(f"{db.name}.server.json")
     for _ in range(600):
         with contextlib.suppress(OSError, ValueError, httpx.HTTPError, KeyError):
             url = json.loads(file.read_text())["url"]
             otlp = httpx.get(f"{url}/healthz").json()["otlp"]
-            return Served(process.pid, otlp["grpc"], otlp["http"])
+            return Served(process.pid, db, otlp["grpc"], otlp["http"])
         await asyncio.sleep(0.05)
     raise RuntimeError("the server did not start")
 
@@ -168,5 +174,5 @@ def _points(body: bytes) -> int:
     return decode_metrics(body, "protobuf").points
 
 
-def _ms(seconds: Sequence[float], percent: int) -> str:
+def milliseconds(seconds: Sequence[float], percent: int) -> str:
     return f"{1000 * statistics.quantiles(seconds, n=100)[percent - 1]:.0f} ms"

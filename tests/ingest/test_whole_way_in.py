@@ -14,8 +14,9 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from hosts_mcp.ingest.pipeline import Pipeline
-from hosts_mcp.otlp.transport import Busy, Reply, Request, Undecodable
-from hosts_mcp.store.sqlite import open_reader, open_writer
+from hosts_mcp.otlp.batch import PointGroup
+from hosts_mcp.otlp.transport import Busy, Reply, Request, Signal, Undecodable
+from hosts_mcp.store.sqlite import SqliteWriter, open_reader, open_writer
 from recordings import requests_in
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "recorded"
@@ -97,6 +98,59 @@ def test_garbage_takes_nothing_with_it(tmp_path: Path) -> None:
     store = open_reader(tmp_path / "x.db")
     assert store.stored(store.hosts()[0].id).points == 890
     store.close()
+
+
+def test_a_defect_takes_nothing_of_its_neighbours_with_it(tmp_path: Path) -> None:
+    now = time.time_ns()
+
+    def metrics(name: str, *, at_ns: int, metric: str = "system.cpu.load_average.1m") -> Request:
+        message = ExportMetricsServiceRequest()
+        rm = message.resource_metrics.add()
+        rm.resource.attributes.add(key="host.name").value.string_value = name
+        for one in ("system.cpu.load_average.1m", metric):
+            points = rm.scope_metrics.add().metrics.add(name=one).gauge.data_points
+            points.add(time_unix_nano=at_ns, as_double=1.0)
+        return Request(Signal.METRICS, message.SerializeToString(), "protobuf", "127.0.0.1", now)
+
+    def opened() -> SqliteWriter:
+        """A writer with a defect: it cannot keep one metric."""
+        writer = open_writer(tmp_path / "x.db")
+        add = writer.add_points
+
+        def add_points(host_id: int, entity_id: int, source: str, group: PointGroup, arrived_ns: int) -> None:
+            add(host_id, entity_id, source, group, arrived_ns)
+            if any(slot.metric == "system.paging.poison" for slot in group.slots):
+                raise RuntimeError("a defect")
+
+        writer.add_points = add_points  # type: ignore[method-assign]
+        return writer
+
+    before = [metrics("first", at_ns=now - 60 * 10**9), metrics("second", at_ns=now - 60 * 10**9)]
+    group = [
+        metrics("first", at_ns=now - 3 * 10**9),
+        metrics("first", at_ns=now - 10**9, metric="system.paging.poison"),
+        metrics("second", at_ns=now - 2 * 10**9),
+    ]
+
+    async def run(requests: list[Request]) -> list[Any]:
+        return await asyncio.gather(*(running.accept(request) for request in requests), return_exceptions=True)
+
+    running = Pipeline(opened)
+    running.start()
+    try:
+        asyncio.run(run(before))
+        commits = running.counters.commits
+        answers = asyncio.run(run(group))
+        assert running.counters.commits == commits + 1  # one group
+    finally:
+        running.stop()
+    assert [type(answer) for answer in answers] == [Reply, Undecodable, Reply]
+    store = open_reader(tmp_path / "x.db")
+    newest = {host.name: host.newest_ns for host in store.hosts()}
+    arrived = sum(one.count for one in store.arrived())
+    store.close()
+    assert newest == {"first": now - 3 * 10**9, "second": now - 2 * 10**9}
+    assert arrived == 8
 
 
 def test_a_stopped_pipeline_asks_the_sender_to_come_again(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import grpc
 import httpx
 import pytest
 
+from hosts_mcp.otlp import admission as budget
 from hosts_mcp.otlp.admission import Admission
 from hosts_mcp.otlp.grpc import OtlpGrpcServer
 from hosts_mcp.otlp.guard import Guard
@@ -87,7 +88,11 @@ Send = Callable[[Address, list[bytes]], Awaitable[list[str]]]
 
 
 @SERVERS
-def test_bodies_that_are_small_only_while_compressed_find_no_more_room_than_others(kind: Any, send: Send) -> None:
+def test_bodies_that_are_small_only_while_compressed_find_no_more_room_than_others(
+    kind: Any, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "PATIENCE_SECONDS", 0.5)
+
     async def run() -> None:
         accept = Accepting(limit=8 * MIB, most=8 * MIB + 4 * MIB)
         async with serving(kind, accept) as address:

@@ -222,7 +222,7 @@ class Pipeline:
             # A defect of ours. Refusing for good keeps a poisonous request from being retried for ever.
             log.exception("a %s request of %d bytes could not be stored", request.signal, len(request.body))
             self._writer.undo()
-            self.placer.reset()
+            self.placer.undo()
             count.defects += 1
             _fail(arrival.done, Undecodable("The server could not store this request; its log says why."))
             return None

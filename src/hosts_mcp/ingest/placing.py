@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -44,6 +44,27 @@ class _News:
     arrived_ns: int = 0
     lag_ns: int | None = None
 
+    def add(self, newest_ns: int, arrived_ns: int, lag_ns: int) -> None:
+        self.newest_ns = max(self.newest_ns, newest_ns)
+        self.arrived_ns = max(self.arrived_ns, arrived_ns)
+        self.lag_ns = lag_ns if self.lag_ns is None else min(self.lag_ns, lag_ns)
+
+
+@dataclass(slots=True)
+class _Learned:
+    """What requests had to say beside their points and spans; written before the commit."""
+
+    news: defaultdict[int, _News] = field(default_factory=lambda: defaultdict(_News))
+    arrived: Counter[tuple[str, str, str | None, bool]] = field(default_factory=Counter)
+    rejoin: bool = False
+
+    def add(self, other: _Learned) -> None:
+        for host_id, news in other.news.items():
+            if news.lag_ns is not None:
+                self.news[host_id].add(news.newest_ns, news.arrived_ns, news.lag_ns)
+        self.arrived.update(other.arrived)
+        self.rejoin |= other.rejoin
+
 
 class Placer:
     def __init__(self, writer: StoreWriter) -> None:
@@ -54,33 +75,41 @@ class Placer:
         """Forget everything and read the inventory anew (after a rollback, or when hosts were removed)."""
         self._inventory = Inventory(self._writer.hosts())
         self._places: dict[tuple[Any, ...], int] = {}
-        self._news: dict[int, _News] = {}
         self._sorted: dict[tuple[int, str, bool], tuple[tuple[Slot, ...], str, _Kinds]] = {}
         self._lags: dict[int, tuple[int, int, int]] = {}
-        self._arrived: Counter[tuple[str, str, str | None, bool]] = Counter()
         self._arrived_ns = 0
         self._joined: set[bytes] = set()
-        self._rejoin = False
+        self._group, self._learned = _Learned(), _Learned()
+        """Of the whole requests of the transaction, and of the request under way."""
+
+    def undo(self) -> None:
+        """The request under way failed and is undone. What the others of its group taught stays to be written."""
+        group = self._group
+        self.reset()
+        self._group = group
 
     def place(self, request: Request, batch: MetricsBatch | TracesBatch | LogsBatch) -> Reply:
         """Hand everything in the batch to the writer; what is refused or worth a warning stands in the reply."""
         self._arrived_ns = max(self._arrived_ns, request.arrived_ns)
+        self._learned = _Learned()
         if isinstance(batch, MetricsBatch):
-            return self._metrics(request, batch)
-        if isinstance(batch, TracesBatch):
-            return self._traces(request, batch)
-        return self._logs(request, batch)
+            reply = self._metrics(request, batch)
+        elif isinstance(batch, TracesBatch):
+            reply = self._traces(request, batch)
+        else:
+            reply = self._logs(request, batch)
+        self._group.add(self._learned)
+        return reply
 
     def flush(self) -> None:
         """Write what the hosts' rows and the arrival counters have to say; before every commit."""
-        for host_id, news in self._news.items():
+        for host_id, news in self._group.news.items():
             self._update(host_id, news)
-        self._news.clear()
-        if self._rejoin:
+        if self._group.rejoin:
             self._join_again()
-        for (signal, what, service, kept), count in self._arrived.items():
+        for (signal, what, service, kept), count in self._group.arrived.items():
             self._writer.count(Arrived(signal, what, service, kept, count, self._arrived_ns))  # type: ignore[arg-type]
-        self._arrived.clear()
+        self._group = _Learned()
 
     def amend(self, changes: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
         """Set facts of hosts (interval, cores, memory) that were computed from their samples."""
@@ -100,9 +129,9 @@ class Placer:
                 part = group if positions is None else _pick(group, positions)
                 host = self._keep(request, kind, part, source)
                 unidentified |= host is not None and host.kind == "unidentified"
-                self._arrived[_tally(part, source, host is not None)] += len(part.values)
+                self._learned.arrived[_tally(part, source, host is not None)] += len(part.values)
         for (metric, data), count in batch.other_points.items():
-            self._arrived["metrics", f"{_family(metric)} ({data})", None, False] += count
+            self._learned.arrived["metrics", f"{_family(metric)} ({data})", None, False] += count
         return _reply(batch.rejected, UNIDENTIFIED if unidentified else "")
 
     def _sort(self, group: PointGroup) -> tuple[str, _Kinds]:
@@ -154,7 +183,7 @@ class Placer:
         if placement.is_new:
             host = self._writer.add_host(replace(host, first_arrived_ns=request.arrived_ns))
             self._inventory.put(host)
-        self._rejoin |= placement.is_new or bool(placement.updated)
+        self._learned.rejoin |= placement.is_new or bool(placement.updated)
         if len(self._places) > REMEMBERED:
             self._places.clear()
         self._places[key] = host.id
@@ -172,13 +201,7 @@ class Placer:
         return self._writer.entity("host", host.id, b"", host.attributes, None, group.time_ns, arrived_ns)
 
     def _note(self, host: Host, time_ns: int, arrived_ns: int) -> None:
-        news = self._news.get(host.id)
-        if news is None:
-            news = self._news[host.id] = _News()
-        news.newest_ns = max(news.newest_ns, time_ns)
-        news.arrived_ns = max(news.arrived_ns, arrived_ns)
-        lag = arrived_ns - time_ns
-        news.lag_ns = lag if news.lag_ns is None else min(news.lag_ns, lag)
+        self._learned.news[host.id].add(time_ns, arrived_ns, arrived_ns - time_ns)
         self._inventory.seen(host.id, arrived_ns, time_ns)
 
     def _update(self, host_id: int, news: _News) -> None:
@@ -220,7 +243,7 @@ class Placer:
                 entities[resource] = self._service(resource, request.peer, seen_ns, request.arrived_ns)
             service = resource.text("service.name")
             for scope, count in Counter(span.scope for span in spans).items():
-                self._arrived["traces", scope or "spans", service, True] += count
+                self._learned.arrived["traces", scope or "spans", service, True] += count
         if batch.spans:
             self._writer.add_spans([(entities[span.resource], span) for span in batch.spans], request.arrived_ns)
         return _reply(batch.rejected)
@@ -239,7 +262,6 @@ class Placer:
 
     def _join_again(self) -> None:
         """Spans may come before the metrics of their host: a changed inventory joins every service anew."""
-        self._rejoin = False
         for entity in self._writer.service_entities():
             join = self._inventory.join(Resource(entity.attributes, b""))
             if entity.join_rule == "peer" and join.host_id is None:
@@ -251,7 +273,7 @@ class Placer:
         for record in batch.records:
             found = logs.kept(record)
             service = record.resource.text("service.name")
-            self._arrived["logs", found[0] if found else "log records", service, found is not None] += 1
+            self._learned.arrived["logs", found[0] if found else "log records", service, found is not None] += 1
             if found is None:
                 continue
             time_ns = record.time_ns or request.arrived_ns

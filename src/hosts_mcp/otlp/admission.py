@@ -14,8 +14,10 @@ from hosts_mcp.otlp.transport import Busy
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 1.0
-"""How long a request waits for room before its sender is asked to come again."""
+PATIENCE_SECONDS = 3.0
+"""How long a request waits for room before its sender is asked to come again: less than the 5 s after which a
+collector gives a call up. A waiting request holds only what it has sent, and one that is refused comes back much later
+than its turn would have been."""
 
 
 class Admission:
@@ -110,7 +112,7 @@ class Held:
         self.size = 0
 
     async def take(self, size: int) -> None:
-        """Hold at least `size` bytes. Raises Busy when there is no room for about a second."""
+        """Hold at least `size` bytes. Raises Busy when there is no room for PATIENCE_SECONDS."""
         if size > self.size:
             await self._admission._take(self, size)
 
