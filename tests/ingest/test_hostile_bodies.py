@@ -96,6 +96,7 @@ def test_hostile_bodies_get_their_status_and_take_nothing_with_them(tmp_path: Pa
     large = ExportMetricsServiceRequest.FromString(good)
     large.resource_metrics[0].schema_url = "x" * 50 * MIB  # honest, and much to inflate
     noise = rng.randbytes(60 * MIB)
+    empty = b"\x0a\0" * (8 * MIB)  # resources of two bytes, each of them a message
     with serving(tmp_path) as served:
         cases = [
             (400, good[:-1], PROTO), (400, rng.randbytes(1000), PROTO), (400, b"{", JSON), (400, good, JSON),
@@ -104,7 +105,7 @@ def test_hostile_bodies_get_their_status_and_take_nothing_with_them(tmp_path: Pa
             (400, good, PROTO | {"content-encoding": "deflate"}), (400, good, PROTO | {"content-encoding": "zstd"}),
             (415, good, PROTO | {"content-encoding": "br"}), (415, good, {"content-type": "text/plain"}),
             (413, gzip_bomb, gz), (413, disguised_bomb, gz), (413, zlib_bomb, PROTO | {"content-encoding": "deflate"}),
-            (413, bytes(MOST_BYTES + 1), PROTO), (200, good, PROTO), (200, packed, gz), (200, b"", PROTO),
+            (413, bytes(MOST_BYTES + 1), PROTO), (400, empty, PROTO), (400, gzip.compress(empty), gz), (200, good, PROTO), (200, packed, gz), (200, b"", PROTO),
         ]  # fmt: skip
         assert [served.post(body, **headers) for _, body, headers in cases] == [status for status, _, _ in cases]
         assert served.export(good[:-1]) == "INVALID_ARGUMENT"
@@ -127,7 +128,7 @@ def test_hostile_bodies_get_their_status_and_take_nothing_with_them(tmp_path: Pa
 
         def throw(number: int) -> object:
             if number % 5 == 0:
-                return served.post(noise, **PROTO)
+                return served.post(noise if number % 2 else empty, **PROTO)
             if number % 2:
                 return served.post(disguised_bomb, **gz)
             return served.export(disguised_bomb)  # as it would come off the wire

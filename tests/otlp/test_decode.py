@@ -11,11 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 
 from hosts_mcp.otlp import values
 from hosts_mcp.otlp.decode import decode_logs, decode_metrics, decode_traces
+from hosts_mcp.otlp.room import FREE
 from hosts_mcp.otlp.transport import Undecodable
 from recordings import requests_in
+
+from .wire_orders import framed
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "recorded"
 RECORDINGS = sorted(FIXTURES.glob("*.otlp.gz"))
@@ -294,6 +298,54 @@ def test_a_span_without_proper_ids_is_refused_beside_a_good_one() -> None:
     batch = decode_traces(request.SerializeToString(), "protobuf")
     assert len(batch.spans) == 1
     assert batch.rejected.total() == 2
+
+
+def wrapped(body: bytes, *numbers: int) -> bytes:
+    """`body` inside messages that hold nothing else, the innermost first, by their field numbers."""
+    for number in numbers:
+        body = framed(number, body)
+    return body
+
+
+@pytest.mark.parametrize(
+    ("decoder", "item", "inside"),
+    [
+        pytest.param(decode_metrics, b"\x0a\0", (), id="resources"),
+        pytest.param(decode_metrics, b"\x12\0", (1,), id="scopes"),
+        pytest.param(decode_metrics, b"\x12\0", (2, 1), id="metrics"),
+        pytest.param(decode_metrics, b"\x0a\0", (5, 2, 2, 1), id="points"),
+        pytest.param(decode_metrics, b"\x0a\0", (7, 2, 2, 1), id="points of a sum"),
+        pytest.param(decode_traces, b"\x0a\0", (), id="resources of spans"),
+        pytest.param(decode_traces, b"\x12\0", (1,), id="scopes of spans"),
+        pytest.param(decode_traces, b"\x12\0", (2, 1), id="spans"),
+        pytest.param(decode_traces, b"\x5a\0", (2, 2, 1), id="events"),
+        pytest.param(decode_traces, b"\x6a\0", (2, 2, 1), id="links"),
+        pytest.param(decode_logs, b"\x0a\0", (), id="resources of records"),
+        pytest.param(decode_logs, b"\x12\0", (1,), id="scopes of records"),
+        pytest.param(decode_logs, b"\x12\0", (2, 1), id="records"),
+    ],
+)
+def test_a_body_of_nothing_but_empty_items_is_refused(decoder: Any, item: bytes, inside: tuple[int, ...]) -> None:
+    few, many = FREE // 2, 2 * FREE
+    decoder(wrapped(item * few, *inside), "protobuf")
+    with pytest.raises(Undecodable, match="most are empty"):
+        decoder(wrapped(item * many, *inside), "protobuf")
+
+
+def test_a_json_body_of_nothing_but_empty_objects_is_refused() -> None:
+    def body(count: int) -> bytes:
+        return b'{"resourceMetrics":[' + b",".join([b"{}"] * count) + b"]}"
+
+    decode_metrics(body(FREE // 2), "json")
+    with pytest.raises(Undecodable, match="most are empty"):
+        decode_metrics(body(2 * FREE), "json")
+
+
+def test_as_many_bare_points_as_their_bytes_can_mean_are_read() -> None:
+    request = gauge()
+    points = request.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points
+    points.extend(NumberDataPoint(time_unix_nano=TIME_NS + n, as_double=1.0) for n in range(3 * FREE))
+    assert decode_metrics(request.SerializeToString(), "protobuf").points == 3 * FREE + 1
 
 
 @given(st.binary(max_size=400), st.sampled_from(["protobuf", "json"]))

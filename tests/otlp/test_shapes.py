@@ -17,6 +17,7 @@ from hosts_mcp.otlp import decode
 from hosts_mcp.otlp.batch import MetricsBatch
 from hosts_mcp.otlp.decode import decode_metrics
 from hosts_mcp.otlp.points import walk
+from hosts_mcp.otlp.room import Room
 from hosts_mcp.otlp.shapes import Odd, Shapes
 from hosts_mcp.otlp.transport import Undecodable
 from hosts_mcp.otlp.values import Interned
@@ -306,7 +307,7 @@ def test_damage_is_read_or_refused_in_the_same_words(data: st.DataObject) -> Non
 
 
 def oracle(body: bytes, interned: Interned) -> MetricsBatch:
-    return walk(decode._parsed(body, "protobuf", ExportMetricsServiceRequest()), interned)
+    return walk(decode._parsed(body, "protobuf", ExportMetricsServiceRequest()), interned, Room(len(body)))
 
 
 def outcome(read: Callable[[], MetricsBatch]) -> Any:

@@ -43,7 +43,7 @@ def _fields(message: Message, write: Any) -> list[tuple[int, list[bytes]]]:
             known.append((field.number, [alone.SerializeToString()]))
             continue
         elements = value if field.is_repeated else [value]
-        known.append((field.number, [_framed(field.number, write(element)) for element in elements]))
+        known.append((field.number, [framed(field.number, write(element)) for element in elements]))
     unknown = rest.SerializeToString()
     return known + ([(1 << 29, [unknown])] if unknown else [])
 
@@ -58,7 +58,7 @@ def _only(message: Message, name: str) -> Message:
     return copy
 
 
-def _framed(number: int, body: bytes) -> bytes:
+def framed(number: int, body: bytes) -> bytes:
     return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(body)) + body
 
 

@@ -14,12 +14,12 @@ from hosts_mcp.diagnosis.table import Table
 RANK: dict[Word, int] = {"yes": 3, "partly": 2, "cannot_tell": 1, "no": 0}
 
 
-def without_look(symptom: Symptom) -> Ruling | None:
+def without_look(symptom: Symptom, t: Table) -> Ruling | None:
     """Verdicts that need no look at a host."""
     if symptom.kind == "running":
         return Ruling("cannot_tell", 0.8, None, why="running")
     if symptom.kind == "none":
-        return Ruling("no", 0.9, None, share=0.0, why="usual")
+        return Ruling("no", 0.9 if symptom.history_runs >= t.history_least else 0.75, None, share=0.0, why="usual")
     return None
 
 

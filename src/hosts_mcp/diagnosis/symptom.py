@@ -205,6 +205,9 @@ def _pace(case: Case, root: Span, end: int, history: Sequence[float], t: Table) 
     seconds = (end - root.start_ns) / NS
     if len(history) < t.history_least:
         usual = median(history) if history else None
+        # What is slow cannot be told from a few runs. That it is not slower than any of them can.
+        if len(history) >= t.history_few and seconds <= max(history) * (1 + t.history_floor):
+            return Pace("none", usual, f"no slower than its {len(history)} earlier runs")
         return Pace("unknown", usual, f"only {len(history)} earlier runs to compare with")
     logs = [math.log(x) for x in history]
     spread = spread_below(logs)

@@ -209,6 +209,9 @@ class Pipeline:
             count.undecodable += 1
             _fail(arrival.done, Undecodable(str(error)))  # without a traceback, for the same reason
             return None
+        except Exception:
+            self._defect(arrival)
+            return None
         digest = blake2b(request.body, digest_size=16, key=request.signal.encode()).digest()
         self._writer.savepoint()
         try:
@@ -219,18 +222,22 @@ class Pipeline:
         except StoreBusy:
             raise
         except Exception:
-            # A defect of ours. Refusing for good keeps a poisonous request from being retried for ever.
-            log.exception("a %s request of %d bytes could not be stored", request.signal, len(request.body))
             self._writer.undo()
             self.placer.undo()
-            count.defects += 1
-            _fail(arrival.done, Undecodable("The server could not store this request; its log says why."))
+            self._defect(arrival)
             return None
         count.requests += 1
         count.bytes += len(request.body)
         count.rejected += reply.rejected
         _count_items(count, batch)
         return reply
+
+    def _defect(self, arrival: _Arrival) -> None:
+        """A defect of ours. Refusing for good keeps a poisonous request from being retried for ever."""
+        request = arrival.request
+        log.exception("a %s request of %d bytes could not be stored", request.signal, len(request.body))
+        self.counters.defects += 1
+        _fail(arrival.done, Undecodable("The server could not store this request; its log says why."))
 
     def _fail(self, group: list[_Arrival], error: Exception) -> None:
         """The group's transaction failed: nothing of it is stored, every sender keeps its data and retries."""

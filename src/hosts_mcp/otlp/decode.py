@@ -26,6 +26,7 @@ from hosts_mcp.otlp.batch import (
     TracesBatch,
 )
 from hosts_mcp.otlp.points import EARLIEST_NS, LATEST_NS, time_reason, walk
+from hosts_mcp.otlp.room import Room
 from hosts_mcp.otlp.shapes import Odd, Shapes
 from hosts_mcp.otlp.transport import Undecodable
 from hosts_mcp.otlp.utf8 import mended
@@ -51,7 +52,7 @@ def decode_metrics(body: bytes, encoding: Encoding) -> MetricsBatch:
             reason = str(odd)
         except DecodeError:
             reason = "a request that protobuf refuses"
-    batch = walk(_parsed(body, encoding, ExportMetricsServiceRequest()), _shapes.interned)
+    batch = walk(_parsed(body, encoding, ExportMetricsServiceRequest()), _shapes.interned, Room(len(body)))
     if reason is not None:
         batch.walked[reason] += batch.points
     return batch
@@ -60,11 +61,13 @@ def decode_metrics(body: bytes, encoding: Encoding) -> MetricsBatch:
 def decode_traces(body: bytes, encoding: Encoding) -> TracesBatch:
     """ExportTraceServiceRequest -> TracesBatch. Raises Undecodable."""
     request = _parsed(body, encoding, ExportTraceServiceRequest())
-    interned, batch = _shapes.interned, TracesBatch()
-    for resource_spans in request.resource_spans:
+    interned, batch, room = _shapes.interned, TracesBatch(), Room(len(body))
+    for resource_spans in room.take(request.resource_spans):
         resource = interned.resource(resource_spans.resource)
-        for scope_spans in resource_spans.scope_spans:
-            for span in scope_spans.spans:
+        for scope_spans in room.take(resource_spans.scope_spans):
+            for span in room.take(scope_spans.spans):
+                room.take(span.events)
+                room.take(span.links)
                 reason = _refused(span)
                 if reason:
                     batch.rejected[reason] += 1
@@ -109,11 +112,11 @@ def _span(span: Span, resource: Resource, scope: str) -> SpanRecord:
 def decode_logs(body: bytes, encoding: Encoding) -> LogsBatch:
     """ExportLogsServiceRequest -> LogsBatch. Raises Undecodable."""
     request = _parsed(body, encoding, ExportLogsServiceRequest())
-    interned, batch = _shapes.interned, LogsBatch()
-    for resource_logs in request.resource_logs:
+    interned, batch, room = _shapes.interned, LogsBatch(), Room(len(body))
+    for resource_logs in room.take(request.resource_logs):
         resource = interned.resource(resource_logs.resource)
-        for scope_logs in resource_logs.scope_logs:
-            for record in scope_logs.log_records:
+        for scope_logs in room.take(resource_logs.scope_logs):
+            for record in room.take(scope_logs.log_records):
                 time_ns = record.time_unix_nano or record.observed_time_unix_nano
                 if time_ns >= LATEST_NS:
                     batch.rejected["time is after 2262"] += 1

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from hosts_mcp.otlp.room import Room
 from hosts_mcp.otlp.transport import Undecodable
 
 M = TypeVar("M", bound=Message)
@@ -27,8 +28,9 @@ _ID_BYTES = {"trace_id": 16, "span_id": 8, "parent_span_id": 8}
 
 def parse(body: bytes, message: M) -> M:
     """Fill `message` from an OTLP/JSON request. Raises Undecodable."""
+    room = Room(len(body))
     try:
-        document = json.loads(body)
+        document = json.loads(body, object_hook=lambda made: room.take((made,))[0])
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
             raise Undecodable(

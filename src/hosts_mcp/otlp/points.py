@@ -13,6 +13,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint, ScopeMetrics
 
 from hosts_mcp.otlp.batch import Kind, MetricsBatch, PointGroup, Resource, Slot
+from hosts_mcp.otlp.room import Room
 from hosts_mcp.otlp.values import Interned
 
 EARLIEST_NS = 365 * 86_400 * 1_000_000_000
@@ -28,22 +29,23 @@ _Gathered = defaultdict[tuple[int, int], tuple[list[Slot], list[float]]]
 """(time, start) -> slots and values of one scope."""
 
 
-def walk(request: ExportMetricsServiceRequest, interned: Interned) -> MetricsBatch:
+def walk(request: ExportMetricsServiceRequest, interned: Interned, room: Room) -> MetricsBatch:
+    """Raises Undecodable where the request holds more than its bytes can mean."""
     batch = MetricsBatch()
-    for resource_metrics in request.resource_metrics:
+    for resource_metrics in room.take(request.resource_metrics):
         resource = interned.resource(resource_metrics.resource)
-        for scope_metrics in resource_metrics.scope_metrics:
-            batch.groups += walk_scope(scope_metrics, resource, interned, batch)
+        for scope_metrics in room.take(resource_metrics.scope_metrics):
+            batch.groups += walk_scope(scope_metrics, resource, interned, batch, room)
     return batch
 
 
 def walk_scope(
-    scope_metrics: ScopeMetrics, resource: Resource, interned: Interned, batch: MetricsBatch
+    scope_metrics: ScopeMetrics, resource: Resource, interned: Interned, batch: MetricsBatch, room: Room
 ) -> Iterator[PointGroup]:
     """The groups of one scope; what is refused, ended or of another kind is counted in `batch`."""
     gathered: _Gathered = defaultdict(lambda: ([], []))
-    for metric in scope_metrics.metrics:
-        _gather(metric, interned, gathered, batch)
+    for metric in room.take(scope_metrics.metrics):
+        _gather(metric, interned, gathered, batch, room)
     scope = scope_metrics.scope
     for (time_ns, start_ns), (slots, values) in gathered.items():
         if is_repetitive(slots):
@@ -77,13 +79,13 @@ def greatest(slots: Sequence[Slot], values: Sequence[float]) -> tuple[list[Slot]
     return [slot for slot, _ in kept.values()], [value for _, value in kept.values()]
 
 
-def _gather(metric: Metric, interned: Interned, gathered: _Gathered, batch: MetricsBatch) -> None:
+def _gather(metric: Metric, interned: Interned, gathered: _Gathered, batch: MetricsBatch, room: Room) -> None:
     """Sort a metric's points by (time, start)."""
     kind, points = _points(metric, batch)
     if kind is None:
         return
     series, least = interned.series(metric.name, kind, metric.unit), lowest(kind)
-    for point in points:
+    for point in room.take(points):
         holds = point.WhichOneof("value")
         value = point.as_double if holds == "as_double" else float(point.as_int)
         time_ns = point.time_unix_nano

@@ -34,6 +34,7 @@ from hosts_mcp.otlp.points import (
     lowest,
     walk_scope,
 )
+from hosts_mcp.otlp.room import Room
 from hosts_mcp.otlp.values import CACHED, Interned, Series
 
 _EDGE = 24
@@ -251,17 +252,17 @@ class Shapes:
         return self.interned.full or self._weight >= CACHED
 
     def decode(self, body: bytes) -> MetricsBatch:
-        """ExportMetricsServiceRequest -> MetricsBatch. Raises Odd, or protobuf's DecodeError, when the request as a
-        whole is not to be read like this."""
-        batch = MetricsBatch()
+        """ExportMetricsServiceRequest -> MetricsBatch. Raises Undecodable; Odd, or protobuf's DecodeError, when the
+        request as a whole is not to be read like this."""
+        batch, room = MetricsBatch(), Room(len(body))
         groups = batch.groups
-        for resource_metrics in REQUEST.FromString(body).resource_metrics:
+        for resource_metrics in room.take(REQUEST.FromString(body).resource_metrics):
             resource = self._resource(_only(resource_metrics.resource))
-            for wire in resource_metrics.scope_metrics:
+            for wire in room.take(resource_metrics.scope_metrics):
                 try:
-                    groups += self._scope(wire, resource)
+                    groups += self._scope(wire, resource, room)
                 except Odd as odd:
-                    walked = list(walk_scope(ScopeMetrics.FromString(wire), resource, self.interned, batch))
+                    walked = list(walk_scope(ScopeMetrics.FromString(wire), resource, self.interned, batch, room))
                     batch.walked[str(odd)] += sum(len(group.values) for group in walked)
                     groups += walked
         return batch
@@ -274,19 +275,19 @@ class Shapes:
             found = self._resources[wire] = self.interned.resource(ResourceMessage.FromString(wire))
         return found
 
-    def _scope(self, wire: bytes, resource: Resource) -> list[PointGroup]:
+    def _scope(self, wire: bytes, resource: Resource, room: Room) -> list[PointGroup]:
         # Scope and names stand at one end, as the first field or the last.
         key = len(wire), wire[:_EDGE] if wire[:1] == b"\n" else wire[-_EDGE:]
         family = self._families.get(key)
         known = None if family is None else family.read(wire, resource)
-        return self._look(wire, key, resource) if known is None else known
+        return self._look(wire, key, resource, room) if known is None else known
 
-    def _look(self, wire: bytes, key: tuple[int, bytes], resource: Resource) -> list[PointGroup]:
+    def _look(self, wire: bytes, key: tuple[int, bytes], resource: Resource, room: Room) -> list[PointGroup]:
         """Read a scope point by point, and learn its shape if that is worth it."""
         scope_metrics = SCOPE.FromString(wire)
         scope = InstrumentationScope.FromString(_only(scope_metrics.scope))
         numbers: list[tuple[Any, int, Any]] = []
-        form = _Form(scope, [self._look_at(metric, numbers) for metric in scope_metrics.metrics])
+        form = _Form(scope, [self._look_at(metric, numbers, room) for metric in room.take(scope_metrics.metrics)])
         if not numbers:
             return []
         family = self._families.get(key)
@@ -297,14 +298,14 @@ class Shapes:
         first, _, second = zip(*numbers, strict=True)
         return form.groups(resource, *((first, second) if form.clock_first else (second, first)))
 
-    def _look_at(self, metric: Any, numbers: list[tuple[Any, int, Any]]) -> _Seen:
+    def _look_at(self, metric: Any, numbers: list[tuple[Any, int, Any]], room: Room) -> _Seen:
         """The series of a metric; what stands at the head of its points is added to `numbers`."""
         kind, points = _number_points(metric)
         if kind is None:
             return _Seen((), (), (), 0.0)
         attributes: list[bytes] = []
         orders: list[Order] = []
-        for tags, same in groupby(points, TAGS):
+        for tags, same in groupby(room.take(points), TAGS):
             known = ORDERS.get(tags)
             if known is None:
                 raise Odd("a point with flags, exemplars or no value, or with its fields in no known order")
