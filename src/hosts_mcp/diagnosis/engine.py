@@ -190,7 +190,7 @@ def _silent(scene: Scene, found: Symptom) -> bool:
 def _rule(
     case: Case, found: Symptom, judged: Sequence[Findings], parts: Mapping[int | None, float], t: Table
 ) -> tuple[Ruling, Findings | None]:
-    settled = decide.without_look(found)
+    settled = decide.without_look(found, t)
     if settled is not None:
         return settled, judged[0] if judged else None
     seen = {f.scene.box.id for f in judged}
