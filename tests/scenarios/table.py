@@ -294,5 +294,11 @@ SCENARIOS: tuple[Scenario, ...] = (
     slow(73, "memory is full and nothing says whether it pages", 95.0, Expected("TP"), machine=Machine(scrapers=tuple(x for x in SCRAPERS if x != "paging"), pushes=pushed(H1, 95, 10, 10, ("memory", 0.56)))),
     slow(74, "one step waits for a lock on an overloaded box, the other step only for its core", 80.0, Expected("N"), usually=14.0, past=Past(14.0, 0.05, 30, two_steps(10.0, 3.0)),
          pieces=two_steps(16.0, 60.0), machine=Machine(pushes=pushed(H1, 80, 10, 10, ("=cpu", 1.6)))),
+    slow(75, "somebody compresses, and the spans do not say which process is theirs", 66.0, Expected("Y", ("unknown",), ("cpu",), culprit="pigz"),
+         machine=Machine(pushes=pushed(H1, 66, 20, 30, ("cpu", 1.6)), programs=(pigz(20, 30, 66), replace(AGENT_PROCESS, start=H1 - 9000, end=H2)))),
+    Scenario(76, "a climb that began three scrapes before the agent", (Machine(interval=60.0, pushes=(Push("memory", 0.59, H1 - 182, H1 + 1011, climb=True, hold=120),)),), killed(1005.0, 40),
+             Expected("Y", ("neighbour",), ("memory",)), Past(1400.0, 0.05, 20, compute(1400.0))),
+    slow(77, "the store waits for the disk a little, the reading long for something else", 18.5, Expected("PN"), pieces=reading(18.5, 14.6), usually=4.0, past=Past(4.0, 0.08, 30, reading(4.0, 1.6)),
+         machine=Machine(base=FAST_DISK, pushes=pushed(H1, 16, 10, 10, ("=disk_busy", 1.0), ("=disk_queue", 64.0), ("=disk_await", 0.002), ("=disk_ops", 32_000.0)))),
 )  # fmt: skip
 BY_NUMBER = {s.number: s for s in SCENARIOS}
