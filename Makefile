@@ -31,8 +31,9 @@ test: $(READY) check ## lint, types, floors and tests: under five minutes on two
 	$(BIN)/python -m pytest -n 2
 
 LONG ?= tests
+WORKERS ?= 2
 test-long: $(READY) ## what takes minutes: kills under load, all seeds, a real collector where `make collector` built one
-	$(BIN)/python -m pytest -m long -n 2 $(LONG)
+	$(BIN)/python -m pytest -m long -n $(WORKERS) $(LONG)
 
 check: $(READY) ## ruff, mypy --strict and the floors (import-linter)
 	$(BIN)/ruff format --check -q .

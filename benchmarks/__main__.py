@@ -1,11 +1,24 @@
-"""`python -m benchmarks`: every figure, one table."""
+"""`python -m benchmarks [NAME ...]`: every figure, one table. Names: decode, path, spans, load."""
 
-from benchmarks import ingest
+import sys
+from collections.abc import Callable, Iterator
+
+from benchmarks import decode, load, path, spans
+from benchmarks.measuring import Row
+
+FIGURES: dict[str, Callable[[], Iterator[Row]]] = {
+    "decode": decode.measure,
+    "path": path.measure,
+    "spans": spans.measure,
+    "load": load.measure,
+}
 
 
 def main() -> None:
-    for figure, value in ingest.measure():
-        print(f"{figure:24} {value}")
+    for name in sys.argv[1:] or FIGURES:
+        for figure, value in FIGURES[name]():
+            print(f"{figure:44} {value}", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -198,6 +198,33 @@ def import_file(file: Path, **given: Any) -> None:
         sys.exit(NOT_FOUND_OR_REFUSED)
 
 
+@cli.command("export-case")
+@click.argument("trace_id")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("case.jsonl.gz"),
+              show_default=True, help="File to write; compressed when its name ends in .gz.")  # fmt: skip
+@click.option("--no-replay", is_flag=True, help="Do not check that the file gives the same verdict.")
+@knobs("db")
+def export_case(trace_id: str, output: Path, no_replay: bool, **given: Any) -> None:
+    """Write what one verdict needs as anonymous OTLP that gives the same verdict when imported.
+
+    Hosts, services, operations, programs, ids and addresses get neutral names, the same one everywhere; messages,
+    command lines and other attributes are left out. Times and measurements stay as they are.
+    """
+    from hosts_mcp.serve import replaying
+
+    written, differences = replaying.export_file(trace_id, load(given).db, output, check=not no_replay)
+    click.echo(
+        f"{output}: {written.traces} traces, {written.spans} spans, {written.points} points. "
+        f"Verdict {written.expected['verdict']} on trace {written.trace_id}."
+    )
+    for note in written.notes:
+        click.echo(f"Note: {note}", err=True)
+    for difference in differences:
+        click.echo(f"Replayed, it differs: {difference}", err=True)
+    if differences:
+        sys.exit(NOT_FOUND_OR_REFUSED)
+
+
 @cli.command()
 @click.argument("host")
 @knobs("db", "token_file")
@@ -267,7 +294,7 @@ def _command(question: Question) -> click.Command:
 
 
 def _parameter(argument: Argument) -> click.Parameter:
-    if argument.required or argument.name == "sql":
+    if argument.required or argument.by_place:
         return click.Argument([argument.name], required=argument.required)
     flag = "--" + argument.name.replace("_", "-")
     return click.Option([flag, argument.name], metavar=argument.kind.upper(), help=argument.help)

@@ -27,6 +27,10 @@ class NoSuchTrace(HostsMcpError):
     code = "no_such_trace"
 
 
+class NoSuchService(HostsMcpError):
+    code = "no_such_service"
+
+
 class AmbiguousName(HostsMcpError):
     """A prefix or a short name fits several hosts or traces; `candidates` lists them."""
 

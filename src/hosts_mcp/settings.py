@@ -45,6 +45,10 @@ KNOBS: tuple[Knob, ...] = (
     Knob("max_size", "--max-size", "HOSTS_MCP_MAX_SIZE", "5GB", "Upper limit of the file; the oldest data goes first."),
     Knob("max_request", "--max-request", "HOSTS_MCP_MAX_REQUEST", "64MiB", "Largest OTLP request after inflation."),
     Knob("in_flight", "--in-flight", "HOSTS_MCP_IN_FLIGHT", "32MiB", "Bytes of requests held before their commit."),
+    Knob("body_deadline", "--body-deadline", "HOSTS_MCP_BODY_DEADLINE", "60s",
+         "How long the body of an OTLP request may take to come."),
+    Knob("body_rate", "--body-rate", "HOSTS_MCP_BODY_RATE", "1KiB",
+         "Bytes per second below which a sender over HTTP is cut off, after its first 10 s."),
     Knob("synchronous", "--synchronous", "HOSTS_MCP_SYNCHRONOUS", "full",
          "full: an acknowledged request survives power loss; normal: a crash of the process only."),
 )  # fmt: skip
@@ -96,6 +100,8 @@ class Settings:
     max_size_bytes: int
     max_request_bytes: int
     in_flight_bytes: int
+    body_deadline_ns: int
+    body_rate_bytes: int
     synchronous: str
 
     def addresses(self) -> list[Address]:
@@ -122,6 +128,8 @@ def load(given: Mapping[str, Any] | None = None, environ: Mapping[str, str] | No
         max_size_bytes=parse_size(raw["max_size"], "--max-size"),
         max_request_bytes=parse_size(raw["max_request"], "--max-request"),
         in_flight_bytes=parse_size(raw["in_flight"], "--in-flight"),
+        body_deadline_ns=_duration(raw["body_deadline"], "--body-deadline"),
+        body_rate_bytes=max(1, parse_size(raw["body_rate"], "--body-rate")),
         synchronous=synchronous,
     )
 

@@ -9,7 +9,16 @@ import pytest
 
 from hosts_mcp.answers.base import Answer
 
-QUESTIONS = ("list_hosts", "host_status", "host_metrics", "find_traces", "show_trace", "query")
+QUESTIONS = (
+    "was_it_the_box",
+    "blame_report",
+    "list_hosts",
+    "host_status",
+    "host_metrics",
+    "find_traces",
+    "show_trace",
+    "query",
+)
 
 
 def model(question: str) -> type[Answer]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hosts_mcp.answers.curve import Curve, Segment, curve, gaps, joined, sparkline
+from hosts_mcp.answers.curve import Curve, curve, gaps, joined, sparkline
 from hosts_mcp.signals.model import SignalSeries
 from hosts_mcp.timerange import NS, TimeRange
 
@@ -87,5 +87,30 @@ def test_a_sparkline_has_one_bar_per_value(values):
 
 
 def test_p95_ignores_the_worst_twentieth_of_the_time():
-    segments = tuple(Segment(i * NS, (i + 1) * NS, v, v) for i, v in enumerate([1.0] * 96 + [100.0] * 4))
-    assert Curve("x", segments).p95 == 1.0
+    values = [1.0] * 96 + [100.0] * 4
+    assert curve(series(values), TimeRange(0, 1000 * NS)).p95 == 1.0
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(0, 3), st.floats(-1e6, 1e6)), min_size=1, max_size=30),
+    st.integers(1, 12),
+)
+def test_buckets_weigh_every_reading_by_its_part_in_them(readings, count):
+    """Readings of any length with holes between, some longer than a bucket: against the plain sum over all pairs."""
+    starts, ends, at = [], [], 0
+    for length, hole, _ in readings:
+        starts.append((at + hole) * NS)
+        at += hole + length
+        ends.append(at * NS)
+    values = [value for _, _, value in readings]
+    time = TimeRange(0, at * NS)
+    found = Curve("x", starts, ends, values, values).buckets(time, count)
+    for i, (mean, peak) in enumerate(found):
+        first, last = at * NS * i // count, at * NS * (i + 1) // count
+        parts = [(v, part) for s, e, v in zip(starts, ends, values, strict=True)
+                 if (part := min(e, last) - max(s, first)) > 0]  # fmt: skip
+        if not parts:
+            assert (mean, peak) == (None, None)
+            continue
+        assert peak == max(v for v, _ in parts)
+        assert mean == pytest.approx(sum(v * part for v, part in parts) / sum(part for _, part in parts), abs=1e-6)

@@ -166,7 +166,7 @@ def test_a_long_range_reads_the_rollup_and_only_its_newest_part_in_full(filling,
     found = answer(filling.store, "db-1", range="7d", metrics="cpu", now_ns=NOW)
     assert rows(found)["cpu_busy_ratio"].last == pytest.approx(0.2, abs=0.02)
     assert rows(found)["cpu_busy_ratio"].avg == pytest.approx(0.4, abs=0.01)
-    assert any("five-minute" in note for note in found.notes)
+    assert any("30-minute means" in note for note in found.notes)
 
 
 def test_a_family_that_nobody_sends_is_named_as_missing(filling):

@@ -23,7 +23,8 @@ NONE = "f" * 32
 WAYS = [("http", "auto"), ("http", "legacy"), ("stdio", "auto"), ("stdio", "legacy"), ("sse", "legacy")]
 CALLS: list[tuple[str, dict[str, Any]]] = [
     ("list_hosts", {}), ("host_status", {"host": "web-1"}), ("host_metrics", {"host": "web-1"}),
-    ("was_it_the_box", {"trace_id": TRACE_ID}), ("find_traces", {}), ("show_trace", {"trace_id": TRACE_ID}),
+    ("was_it_the_box", {"trace_id": TRACE_ID}), ("was_it_the_box", {"service": "reports"}), ("blame_report", {}),
+    ("find_traces", {}), ("show_trace", {"trace_id": TRACE_ID}),
     ("query", {}), ("query", {"sql": "select 1 as one"}),
     ("host_metrics", {"host": "web-1", "detail": "full", "range": "24h", "points": 200}),
     ("was_it_the_box", {"trace_id": TRACE_ID, "detail": "full"}),
@@ -118,7 +119,7 @@ def test_tools_are_titled_sorted_and_truly_read_only(server: Running, way: tuple
      ("host_metrics", {"host": "web-1", "range": "soon"}, "bad_range: "),
      ("list_hosts", {"cursor": "x"}, "bad_cursor: "), ("query", {"sql": "delete from hosts"}, "bad_query: "),
      ("host_status", {"hostname": "web-1"}, "Did you mean host"), ("host_status", {}, "needs host"),
-     ("find_traces", {"limit": "lots"}, "whole number from 1 to 500"), ("no_such", {}, "Tools: find_traces")],
+     ("find_traces", {"limit": "lots"}, "whole number from 1 to 500"), ("no_such", {}, "Tools: blame_report")],
 )  # fmt: skip
 def test_errors_are_sentences_with_a_code(server: Running, tool: str, arguments: dict[str, Any], said: str) -> None:
     async def about(c: Client) -> None:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from hosts_mcp.demo.box import CPUS, MEMORY_BYTES, Box
-from hosts_mcp.demo.programs import HOUR_NS, SECOND_NS
+from hosts_mcp.demo.programs import HOUR_NS
 from hosts_mcp.demo.story import Options, Story
+from hosts_mcp.timerange import NS
 
-NOW_NS = 1_795_600_000 * SECOND_NS
+NOW_NS = 1_795_600_000 * NS
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["neighbour", "own_leak"])
@@ -47,7 +48,7 @@ def steps(
     moments: list[tuple[int, dict[str, float]]],
 ) -> Iterator[tuple[float, dict[str, float]]]:
     for (t0, before), (t1, after) in itertools.pairwise(moments):
-        yield (t1 - t0) / SECOND_NS, {name: after[name] - before[name] for name in after}
+        yield (t1 - t0) / NS, {name: after[name] - before[name] for name in after}
 
 
 def test_no_counter_ever_falls(moments: list[tuple[int, dict[str, float]]]) -> None:

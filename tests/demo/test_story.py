@@ -9,11 +9,12 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from hosts_mcp.demo.programs import DAY_NS, HOUR_NS, SECOND_NS
+from hosts_mcp.demo.programs import DAY_NS, HOUR_NS
 from hosts_mcp.demo.story import Options, Outgoing, Story
 from hosts_mcp.demo.traces import AGENT_SERVICE
+from hosts_mcp.timerange import NS
 
-NOW_NS = 1_795_600_000 * SECOND_NS
+NOW_NS = 1_795_600_000 * NS
 
 
 def tonight(options: Options) -> tuple[Story, list[Outgoing]]:
@@ -92,7 +93,7 @@ def test_the_killed_process_leaves_the_scrapes(one_night: tuple[Story, list[Outg
     assert killed_ns is not None
     seen = [s.time_ns for s in sent if s.signal == "metrics" and b"classify.py" in s.body]
     assert min(seen) > story.last_midnight_ns + HOUR_NS
-    assert killed_ns - 61 * SECOND_NS < max(seen) < killed_ns
+    assert killed_ns - 61 * NS < max(seen) < killed_ns
 
 
 def test_nothing_is_sent_of_processes_without_the_process_scraper() -> None:
@@ -113,9 +114,9 @@ def test_host_and_culprit_bear_the_names_that_were_asked_for() -> None:
 def test_a_live_box_goes_on_where_the_story_ended(one_night: tuple[Story, list[Outgoing]]) -> None:
     story = Story(Options(nights=1, seed=3), NOW_NS)
     *_, last = story.until(NOW_NS)
-    live = [s.time_ns for s in story.until(NOW_NS + 60 * SECOND_NS, 10 * SECOND_NS) if s.signal == "metrics"]
+    live = [s.time_ns for s in story.until(NOW_NS + 60 * NS, 10 * NS) if s.signal == "metrics"]
     assert live[0] > last.time_ns
-    assert live[-1] > NOW_NS + 45 * SECOND_NS
+    assert live[-1] > NOW_NS + 45 * NS
 
 
 @pytest.mark.parametrize("order", ["reversed", "ascending"])

@@ -64,7 +64,7 @@ def test_it_was_the_neighbour_whose_climb_had_begun_before_the_agent(options: Op
     assert "disk" in companions
     assert "load" in companions
     assert "00:" in json.dumps(last["timeline"]), "the climb's begin, soon after midnight"
-    assert before["verdict"] == "no"
+    assert before["verdict"] == "no", before
 
 
 @pytest.mark.timeout(600)

@@ -69,3 +69,13 @@ def test_always_busy_and_never_busy_recur_by_no_clock() -> None:
 
 def test_two_hot_hours_in_nine_days_are_no_pattern() -> None:
     assert fold([-2.3 * DAY, -6.7 * DAY]) is None
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1e5, 1e5), st.floats(0, 1e4)), max_size=30), st.floats(-1e5, 1e5), st.floats(0, 1e5)
+)
+def test_cover_is_the_sum_of_overlaps(pieces: list[tuple[float, float]], start: float, length: float) -> None:
+    spans = [(a, a + seconds) for a, seconds in pieces]
+    end = start + length
+    plain = sum(max(0.0, min(b, end) - max(a, start)) for a, b in spans)
+    assert stats.Cover(spans).within(start, end) == pytest.approx(plain, abs=2e-6)

@@ -379,3 +379,33 @@ def test_a_finding_that_comes_and_goes_is_called_flapping_once() -> None:
     ]
     row = one(judge(series("memory_used_ratio", [0.91] * 3), previous=previous), "high_memory")
     assert row.sentence.count("flapping") == 1
+
+
+def test_full_memory_given_back_at_once_while_tasks_ended_is_a_suspected_oom_kill() -> None:
+    memory = series("memory_used_ratio", [0.9, 0.94, 0.96, 0.5, 0.5])
+    row = one(judge(memory, series("tasks_total", [200, 200, 201, 190, 190])), "oom_suspected")
+    assert (row.severity, row.since_ns) == ("warning", memory.ends_ns[3])
+    assert "96 % to 50 %" in row.sentence
+    later = series("memory_used_ratio", [0.5] * 40)
+    assert one(judge(later, previous=[row]), "oom_suspected").until_ns is not None
+
+
+@pytest.mark.parametrize(
+    ("memory", "tasks", "swap"),
+    [
+        ([0.9, 0.94, 0.96, 0.5], [200, 200, 200, 201], [0.1] * 4),  # a cache was freed
+        ([0.9, 0.94, 0.96, 0.8], [200, 200, 200, 190], [0.99] * 4),  # too little came back
+        ([0.9, 0.94, 0.96, 0.9, 0.9, 0.5], [200, 200, 200, 200, 200, 190], [0.1] * 6),  # not at once
+        ([0.8, 0.8, 0.9, 0.4], [200, 200, 200, 190], [0.99] * 4),  # it was not full
+    ],
+)
+def test_memory_that_is_given_back_otherwise_is_no_oom_kill(
+    memory: list[float], tasks: list[float], swap: list[float]
+) -> None:
+    given = [series("memory_used_ratio", memory), series("tasks_total", tasks), series("swap_used_ratio", swap)]
+    assert "oom_suspected" not in codes(judge(*given))
+
+
+def test_full_swap_is_enough_to_suspect_an_oom_kill() -> None:
+    given = [series("memory_used_ratio", [0.95, 0.96, 0.4]), series("swap_used_ratio", [0.97, 0.98, 0.2])]
+    assert one(judge(*given), "oom_suspected").sentence.count("swap full") == 1

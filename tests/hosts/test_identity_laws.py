@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import count
 
-from fleet import BOOT, DAY, NOW, Fleet, resource
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet import BOOT, DAY, NOW, Fleet, resource
 from hosts_mcp.hosts.names import fold
 from hosts_mcp.otlp.batch import Resource
 

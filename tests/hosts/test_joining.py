@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fleet import ANOTHER_ID, BOOT, DAY, ID, NOW, Fleet, resource
 
+from fleet import ANOTHER_ID, BOOT, DAY, ID, NOW, Fleet, resource
 from hosts_mcp.errors import AmbiguousName, NoSuchHost
 from hosts_mcp.timerange import NS
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fleet import ANOTHER_ID, BOOT, DAY, ID, NOW, Fleet, resource
 
+from fleet import ANOTHER_ID, BOOT, DAY, ID, NOW, Fleet, resource
 from hosts_mcp.hosts.identity import hosts_on_points, identify
 from hosts_mcp.hosts.resources import PEERS, REPLACES
 from hosts_mcp.otlp.batch import Slot

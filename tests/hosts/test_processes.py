@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from fleet import resource
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from fleet import resource
 from hosts_mcp.hosts.processes import SCRIPT, TITLE, process_identity, script_of
 from hosts_mcp.timerange import NS
 

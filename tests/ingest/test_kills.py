@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from hosts_mcp.store.sqlite import open_reader
 
 KILLS = 20
+KEEP_SECONDS = 16
 
 
 def metrics(moment_ns: int) -> ExportMetricsServiceRequest:
@@ -49,17 +50,40 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def stored_moments(db: Path) -> set[int]:
+    """Of the metrics in the file, which must open."""
+    store = open_reader(db)
+    (host,) = store.hosts()
+    series = store.points(host.id, ["system.cpu.load_average.1m"], 0, 2**62)
+    store.close()
+    return {time_ns for one in series for time_ns in one.times_ns}
+
+
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_twenty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keep_seconds", [None, KEEP_SECONDS], ids=["keeping all", "letting go meanwhile"])
+def test_twenty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, keep_seconds: int | None) -> None:
+    """Retention works at every start. Then only what was acknowledged lately must still be there, and old data gone."""
     db = tmp_path / "box.db"
     app, over_grpc, over_http = free_ports(3)
     command = [
         sys.executable, "-P", "-m", "hosts_mcp.cli", "serve", "--db", str(db), "--listen", f"127.0.0.1:{app}",
         "--otlp-grpc", f"127.0.0.1:{over_grpc}", "--otlp-http", f"127.0.0.1:{over_http}",
     ]  # fmt: skip
+    if keep_seconds is not None:
+        command += ["--retention", f"{keep_seconds}s", "--retention-long", f"{keep_seconds}s"]
     lock, next_ns, stop = threading.Lock(), [time.time_ns()], threading.Event()
     acknowledged: dict[str, list[int]] = {"metrics": [], "traces": []}
+    when: dict[int, float] = {}
+
+    def acknowledge(what: str, at: int) -> None:
+        when[at] = time.monotonic()
+        acknowledged[what].append(at)
+
+    def due(what: str) -> list[int]:
+        """Of those acknowledged, what may not have been let go of: sent lately enough."""
+        since = time.monotonic() - (keep_seconds or float("inf")) / 2
+        return [at for at in list(acknowledged[what]) if when[at] > since]
 
     def moment() -> int:
         with lock:
@@ -80,7 +104,7 @@ def test_twenty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None
                     time.sleep(0.02)
                     continue
                 if answer.status_code == 200:
-                    acknowledged[what].append(at)
+                    acknowledge(what, at)
 
     def by_grpc() -> None:
         with grpc.insecure_channel(f"127.0.0.1:{over_grpc}") as channel:
@@ -92,7 +116,7 @@ def test_twenty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None
                 except grpc.RpcError:
                     time.sleep(0.02)
                     continue
-                acknowledged["metrics"].append(at)
+                acknowledge("metrics", at)
 
     senders = [threading.Thread(target=by_http, args=(w,)) for w in ("metrics", "metrics", "traces")]
     senders += [threading.Thread(target=by_grpc) for _ in range(2)]
@@ -107,18 +131,20 @@ def test_twenty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None
             while len(acknowledged["metrics"]) < before + 5 and time.monotonic() < deadline:
                 time.sleep(0.02)
             time.sleep(rng.uniform(0.1, 0.8))
+            last = due("metrics")[-200:]
             server.send_signal(signal.SIGKILL)
             server.wait()
+            assert set(last) <= stored_moments(db)
     finally:
         stop.set()
         for sender in senders:
             sender.join()
-    store = open_reader(db)
-    (host,) = store.hosts()
-    series = store.points(host.id, ["system.cpu.load_average.1m"], 0, 2**62)
-    stored = {time_ns for one in series for time_ns in one.times_ns}
+    stored = stored_moments(db)
     assert len(acknowledged["metrics"]) > 20 * KILLS
-    assert set(acknowledged["metrics"]) <= stored
-    assert acknowledged["traces"]
-    assert [at for at in acknowledged["traces"] if not store.trace(at.to_bytes(16, "big"))] == []
+    assert set(due("metrics")) <= stored
+    store = open_reader(db)
+    assert due("traces")
+    assert [at for at in due("traces") if not store.trace(at.to_bytes(16, "big"))] == []
     store.close()
+    if keep_seconds is not None:
+        assert acknowledged["metrics"][0] not in stored, "retention had nothing to do"

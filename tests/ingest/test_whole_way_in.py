@@ -43,40 +43,6 @@ def recorded(name: str) -> list[Request]:
     return [request for request, _ in requests_in(FIXTURES / name, time.time_ns())]
 
 
-def counted(requests: list[Request]) -> tuple[int, int, int]:
-    """(points, series, processes) as an ordinary parse of the same bytes finds them.
-
-    A process is one (pid, start time), and a series belongs to it or to the host.
-    """
-    points, series, processes = 0, set(), set()
-    for request in requests:
-        message = ExportMetricsServiceRequest.FromString(request.body)
-        for rm in message.resource_metrics:
-            pid = next((a.value.int_value for a in rm.resource.attributes if a.key == "process.pid"), None)
-            for metric in (m for sm in rm.scope_metrics for m in sm.metrics):
-                for point in getattr(metric, metric.WhichOneof("data")).data_points:
-                    owner = (pid, point.start_time_unix_nano) if pid else None
-                    if owner:
-                        processes.add(owner)
-                    attributes = sorted((a.key, a.value.SerializeToString()) for a in point.attributes)
-                    series.add((owner, metric.name, tuple(attributes)))
-                    points += 1
-    return points, len(series), len(processes)
-
-
-@pytest.mark.parametrize(
-    "name", ["v0.160-grpc-nobatch.otlp.gz", "v0.128-http-default.otlp.gz", "own/v0.160-grpc.otlp.gz"]
-)
-def test_everything_a_real_collector_sent_is_stored(tmp_path: Path, name: str) -> None:
-    requests = recorded(name)
-    assert {reply.rejected for reply in send(tmp_path / "x.db", requests)} == {0}
-    store = open_reader(tmp_path / "x.db")
-    (host,) = store.hosts()
-    stored = store.stored(host.id)
-    assert (stored.points, stored.series, stored.processes) == counted(requests)
-    store.close()
-
-
 def facts(path: Path) -> Any:
     """The wide rows and full points of the one host, without what depends on arrival or numbering."""
     store = open_reader(path)

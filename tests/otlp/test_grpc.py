@@ -12,9 +12,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from hosts_mcp.otlp.admission import Admission
 from hosts_mcp.otlp.grpc import OtlpGrpcServer
 from hosts_mcp.otlp.guard import Guard
+from hosts_mcp.otlp.pace import Pace
 from hosts_mcp.otlp.transport import Reply, Request, Signal
 from hosts_mcp.settings import Address
 
+PACE = Pace(60.0, 1024)
 EXPORT = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 
 
@@ -27,7 +29,9 @@ def serving(use: Any, host: str = "127.0.0.1", token: str | None = None) -> tupl
 
     async def run() -> Any:
         guard = Guard(lambda: token, True)
-        server = OtlpGrpcServer(accept, Admission(1 << 20), Address(host, 0), max_request_bytes=1 << 20, guard=guard)
+        server = OtlpGrpcServer(
+            accept, Admission(1 << 20), Address(host, 0), max_request_bytes=1 << 20, guard=guard, pace=PACE
+        )
         port = await server.start()
         try:
             return await use(Address(host, port))

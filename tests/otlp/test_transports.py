@@ -22,10 +22,12 @@ from hosts_mcp.otlp.admission import Admission
 from hosts_mcp.otlp.grpc import OtlpGrpcServer
 from hosts_mcp.otlp.guard import Guard
 from hosts_mcp.otlp.http import OtlpHttpServer
+from hosts_mcp.otlp.pace import Pace
 from hosts_mcp.otlp.transport import Busy, Reply, Request, Undecodable
 from hosts_mcp.settings import Address
 
 LIMIT = 1 << 20
+PACE = Pace(60.0, 1024)
 BODY = ExportMetricsServiceRequest().SerializeToString() + b"\x0a\x00"
 PROTO = {"content-type": "application/x-protobuf"}
 GZIP = PROTO | {"content-encoding": "gzip"}
@@ -48,7 +50,9 @@ class Accepting:
 @asynccontextmanager
 async def http_server(accept: Accepting, token: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
     guard = Guard(lambda: token, True)
-    server = OtlpHttpServer(accept, Admission(LIMIT), Address("127.0.0.1", 0), max_request_bytes=LIMIT, guard=guard)
+    server = OtlpHttpServer(
+        accept, Admission(LIMIT), Address("127.0.0.1", 0), max_request_bytes=LIMIT, guard=guard, pace=PACE
+    )
     port = await server.start()
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
@@ -158,9 +162,11 @@ def test_an_error_for_json_is_a_status_in_json(accept: Accepting) -> None:
 def test_a_taken_port_is_an_error_that_names_the_address(accept: Accepting) -> None:
     async def run(kind: Any) -> None:
         guard = Guard(lambda: None, True)
-        first = kind(accept, Admission(LIMIT), Address("127.0.0.1", 0), max_request_bytes=LIMIT, guard=guard)
+        first = kind(accept, Admission(LIMIT), Address("127.0.0.1", 0), max_request_bytes=LIMIT, guard=guard, pace=PACE)
         port = await first.start()
-        second = kind(accept, Admission(LIMIT), Address("127.0.0.1", port), max_request_bytes=LIMIT, guard=guard)
+        second = kind(
+            accept, Admission(LIMIT), Address("127.0.0.1", port), max_request_bytes=LIMIT, guard=guard, pace=PACE
+        )
         try:
             with pytest.raises(OSError, match=str(port)):
                 await second.start()
@@ -179,7 +185,7 @@ def over_grpc(accept: Accepting) -> Callable[..., Any]:
         async def run() -> Any:
             guard = Guard(lambda: token, True)
             address = Address("127.0.0.1", 0)
-            server = OtlpGrpcServer(accept, Admission(LIMIT), address, max_request_bytes=LIMIT, guard=guard)
+            server = OtlpGrpcServer(accept, Admission(LIMIT), address, max_request_bytes=LIMIT, guard=guard, pace=PACE)
             port = await server.start()
             try:
                 async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", compression=compression) as channel:
@@ -236,27 +242,6 @@ def test_grpc_tells_garbage_size_and_strangers_apart(accept: Accepting, over_grp
     assert not accept.requests
     accept.answer = Undecodable("bad")
     assert over_grpc(message()).code() == grpc.StatusCode.INVALID_ARGUMENT
-
-
-def test_bytes_in_flight_are_bounded_and_served_in_turn() -> None:
-    async def run() -> None:
-        admission, order = Admission(100), []
-
-        async def hold(name: str, size: int) -> None:
-            async with admission.hold(size):
-                order.append(name)
-                await asyncio.sleep(0.02)
-
-        await asyncio.gather(*(hold(name, 60) for name in "abc"))
-        assert order == ["a", "b", "c"]
-        async with admission.hold(1000):
-            assert admission.in_flight == 1000
-            with pytest.raises(Busy):
-                async with admission.hold(1):
-                    pass
-        assert admission.in_flight == 0
-
-    asyncio.run(run())
 
 
 def test_a_sender_cannot_claim_another_address(accept: Accepting) -> None:

@@ -15,7 +15,7 @@ from hosts_mcp.otlp.decode import decode_metrics, decode_traces
 from hosts_mcp.otlp.transport import Request, Signal
 from hosts_mcp.store.protocol import Store
 from hosts_mcp.store.sqlite import SqliteWriter, open_reader, open_writer
-from scenarios.simulator import encode, scrapes, stamp, trace_request
+from scenarios.simulator import Machine, encode, scrapes, stamp, trace_request
 from scenarios.story import Scenario, past_runs
 
 LATER = 10**15
@@ -38,18 +38,18 @@ class Box:
 
     def metrics(self, bodies: Iterable[tuple[int, bytes]]) -> None:
         """(arrival, request) pairs."""
-        self._take(Signal.METRICS, bodies)
+        self.requests(Request(Signal.METRICS, body, "protobuf", "127.0.0.1", arrived) for arrived, body in bodies)
 
     def traces(self, bodies: Iterable[tuple[int, bytes]]) -> None:
-        self._take(Signal.TRACES, bodies)
+        self.requests(Request(Signal.TRACES, body, "protobuf", "127.0.0.1", arrived) for arrived, body in bodies)
 
-    def _take(self, signal: Signal, bodies: Iterable[tuple[int, bytes]]) -> None:
-        decode = decode_metrics if signal is Signal.METRICS else decode_traces
-        waiting = iter(bodies)
+    def requests(self, requests: Iterable[Request]) -> None:
+        waiting = iter(requests)
         while group := list(islice(waiting, PER_COMMIT)):
             self.writer.begin()
-            for arrived, body in group:
-                self.placer.place(Request(signal, body, "protobuf", "127.0.0.1", arrived), decode(body, "protobuf"))
+            for request in group:
+                decode = decode_metrics if request.signal is Signal.METRICS else decode_traces
+                self.placer.place(request, decode(request.body, request.encoding))
             self.placer.flush()
             self.writer.commit()
 
@@ -98,10 +98,20 @@ def fill(box: Box, s: Scenario, seed: int) -> None:
     box.derive(now)
 
 
+def ask(store: Store, s: Scenario, seed: int, **more: str) -> Verdict:
+    """The tool's answer to the scenario's question."""
+    if s.asks is None:
+        return answer(store, trace_id_of(s, seed).hex(), now_ns=asked_at(s), **more)
+    what, name = s.asks
+    clock = s.machines[0] if s.machines else Machine()
+    at = stamp(clock, s.end if s.asks_at is None else s.asks_at)
+    return answer(store, **{what: name}, at=str(at), now_ns=asked_at(s), **more)
+
+
 def judged(path: Path, s: Scenario, seed: int) -> Verdict:
     box = Box(path)
     try:
         fill(box, s, seed)
-        return answer(box.reader, trace_id_of(s, seed).hex(), now_ns=asked_at(s))
+        return ask(box.reader, s, seed)
     finally:
         box.close()

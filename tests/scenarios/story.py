@@ -55,6 +55,10 @@ class Scenario:
     """Seconds after the trace's last sign of life at which somebody asks."""
     resource: dict[str, object] = field(default_factory=dict)
     """More resource attributes of the service `agent`, e.g. process.pid."""
+    asks: tuple[str, str] | None = None
+    """Nobody has a trace id: ("service", name) or ("host", name) is asked about, at `asks_at`."""
+    asks_at: float | None = None
+    """The moment somebody names; the end of the last trace when None."""
 
     @property
     def end(self) -> float:

@@ -139,6 +139,25 @@ def pigz(pre: float, post: float, seconds: float) -> Program:
     return Program("pigz", 7001, lambda t: 0.05 * GIB, lambda t: 3.2, command_line="pigz -p 8", start=begin, end=end)
 
 
+def silent(
+    number: int, title: str, expected: Expected, *, machine: Machine | None = None, every: float = 240.0, **rest
+) -> Scenario:  # type: ignore[no-untyped-def]
+    """A service that answers every few minutes and is silent after a last request that ended well. No trace tells."""
+    runs = int(4 * 3600 / every)
+    rest.setdefault(
+        "past", Past(1.0, 0.08, runs, compute(1.0), at=tuple(H2 - (n + 1) * every for n in reversed(range(runs))))
+    )
+    rest.setdefault("asks", ("service", "agent"))
+    rest.setdefault("asked_after", 3600.0)
+    return Scenario(number, title, (machine or Machine(),), compute(1.0), expected, start=rest.pop("start", H2), **rest)
+
+
+FULL = (Push("memory", 0.56, 0.0, H2 + 3, climb=True), Push("disk_busy", 0.9, 0.0, H2 + 3, put=True))
+"""Memory climbs until just after the last request, and is given back."""
+QUIET_AGENT = replace(AGENT_PROCESS, start=H2 - 5 * 3600, end=H2 + 3, memory=lambda t: 0.3 * GIB)
+EATING_POSTGRES = replace(POSTGRES, memory=climb(0.0, H2 + 3, 0.3 * GIB, 4.2 * GIB))
+
+
 FAST_DISK = {"disk_await": 0.00025, "disk_queue": 0.05, "disk_busy": 0.05, "disk_ops": 200.0}
 
 
@@ -291,6 +310,19 @@ SCENARIOS: tuple[Scenario, ...] = (
               Piece("CALL", 0.2, 29.4, kind=CLIENT, service="web", host="web", parent="GET /report"), Piece("crunch", 0.3, 29.2, kind=SERVER, service="db", host="db", parent="CALL")))),
     slow(63, "ten seconds in a thirty second mean that hides eight of saturation", 10.0, Expected("T"), usually=4.0, start=H1 + 7.0,
          machine=Machine(pushes=(Push("cpu", 0.85, H1 + 8, H1 + 16),), base={"cpu": 0.05})),
+    silent(70, "a service is silent since its box was out of memory; no trace was left", Expected("YP", ("neighbour", "unknown"), ("memory",), "host"), machine=Machine(pushes=FULL)),
+    silent(71, "the same with processes: its own is gone, and postgres had grown", Expected("Y", ("neighbour",), ("memory",), "host", culprit="postgres"), resource=AGENT,
+           machine=Machine(pushes=FULL, programs=(EATING_POSTGRES, QUIET_AGENT))),
+    silent(72, "the same box asked about by its name, while another service goes on", Expected("Y", ("neighbour",), ("memory",), "host", culprit="postgres"), resource=AGENT, asks=("host", "box"),
+           machine=Machine(pushes=FULL, programs=(EATING_POSTGRES, QUIET_AGENT)), others=(("other", "box", 1.0, 1.0),)),
+    silent(73, "a service is silent since a calm moment of a big calm box", Expected("N"), machine=Machine(interval=10.0, **BIG)),
+    silent(74, "its box sent no metrics", Expected("T"), machine=Machine(silent=((-DAY, 1e9),))),
+    silent(75, "it still talks: the moment lies between two requests", Expected("N"), asks_at=H2 - 3600.0, machine=Machine(pushes=FULL)),
+    silent(76, "a batch job that ended well and comes every night", Expected("N"), past=FINE_NIGHTS, start=H1, history_days=7.5, asked_after=8 * 3600.0, machine=Machine(interval=10.0, **BIG)),
+    silent(77, "a usual pause, on a box that was out of memory just then", Expected("T"), machine=Machine(pushes=FULL), every=2700.0, asked_after=2800.0),
+    silent(78, "it is quiet and its process is alive", Expected("T"), resource=AGENT, machine=Machine(programs=(replace(QUIET_AGENT, end=1e9),))),
+    nights(number=79, title="the story without a trace id: the service was killed with a trace under way", asks=("service", "agent"), asks_at=H2),
+    nights(number=80, title="the story asked about by the box, twenty minutes early", asks=("host", "box"), asks_at=H2 - 1200.0, pieces=killed(H2 - H1 - 400)),
     slow(64, "a fast disk answers in two milliseconds instead of a quarter", 16.0, Expected("Y", ("neighbour",), ("disk",)), pieces=reading(16.0, 10.0), usually=4.0, past=Past(4.0, 0.08, 30, reading(4.0, 1.6)),
          machine=Machine(base=FAST_DISK, scrapers=tuple(x for x in SCRAPERS if x not in ("load", "processes")), pushes=pushed(H1, 16, 10, 10, ("=disk_busy", 1.0), ("=disk_queue", 64.0), ("=disk_await", 0.002), ("=disk_ops", 32_000.0)))),
     slow(65, "an NVMe disk has fourteen requests in flight and answers as ever; a lock", 12.0, Expected("N"), usually=4.0,
@@ -303,14 +335,14 @@ SCENARIOS: tuple[Scenario, ...] = (
          machine=Machine(pushes=pushed(H1, 30, 5, 5, ("cpu", 2.5))), past=Past(10.0, 0.08, 30, calling(10.0, "api.example"))),
     Scenario(69, "killed by a deploy while everybody else waits for the CPU", (Machine(interval=10.0, pushes=pushed(H1, 600, 5, 5, ("cpu", 2.5)), **BIG),), killed(600.0), Expected("N"),
              Past(900.0, 0.05, 20, compute(900.0)), others=tuple((f"other-{n}", "box", 60.0, 1.0) for n in range(5))),
-    slow(70, "a slow disk makes a few page faults dear", 150.0, Expected("Y", (), ("memory",)),
+    slow(81, "a slow disk makes a few page faults dear", 150.0, Expected("Y", (), ("memory",)),
          machine=Machine(swap_bytes=4 * GIB, base={"disk_await": 0.008, "disk_busy": 0.10, "cpu": 0.04}, pushes=pushed(H1, 150, 10, 10, ("memory", 0.57), ("swap_pages", 220.0), ("major_faults", 110.0), ("=disk_busy", 0.85), ("=disk_queue", 2.5), ("=disk_await", 0.024), ("=disk_ops", 105.0)))),
-    slow(71, "no load average, but the kernel counts who wants to run", 66.0, Expected("Y", ("neighbour", "unknown"), ("cpu",)),
+    slow(82, "no load average, but the kernel counts who wants to run", 66.0, Expected("Y", ("neighbour", "unknown"), ("cpu",)),
          machine=Machine(scrapers=tuple(x for x in SCRAPERS if x != "load"), pushes=pushed(H1, 66, 20, 30, ("cpu", 1.9)))),
-    Scenario(72, "memory fills within a minute of scrapes; the last reading is 85 %", (Machine(interval=60.0, phase=50.0, pushes=(Push("memory", 0.60, H1 + 542, H1 + 606, climb=True),)),), killed(605.0, 40), Expected("Y", (), ("memory",)),
+    Scenario(83, "memory fills within a minute of scrapes; the last reading is 85 %", (Machine(interval=60.0, phase=50.0, pushes=(Push("memory", 0.60, H1 + 542, H1 + 606, climb=True),)),), killed(605.0, 40), Expected("Y", (), ("memory",)),
              Past(900.0, 0.05, 20, compute(900.0))),
-    slow(73, "memory is full and nothing says whether it pages", 95.0, Expected("TP"), machine=Machine(scrapers=tuple(x for x in SCRAPERS if x != "paging"), pushes=pushed(H1, 95, 10, 10, ("memory", 0.56)))),
-    slow(74, "one step waits for a lock on an overloaded box, the other step only for its core", 80.0, Expected("N"), usually=14.0, past=Past(14.0, 0.05, 30, two_steps(10.0, 3.0)),
+    slow(84, "memory is full and nothing says whether it pages", 95.0, Expected("TP"), machine=Machine(scrapers=tuple(x for x in SCRAPERS if x != "paging"), pushes=pushed(H1, 95, 10, 10, ("memory", 0.56)))),
+    slow(85, "one step waits for a lock on an overloaded box, the other step only for its core", 80.0, Expected("N"), usually=14.0, past=Past(14.0, 0.05, 30, two_steps(10.0, 3.0)),
          pieces=two_steps(16.0, 60.0), machine=Machine(pushes=pushed(H1, 80, 10, 10, ("=cpu", 1.6)))),
     slow(75, "somebody compresses, and the spans do not say which process is theirs", 66.0, Expected("Y", ("unknown",), ("cpu",), culprit="pigz"),
          machine=Machine(pushes=pushed(H1, 66, 20, 30, ("cpu", 1.6)), programs=(pigz(20, 30, 66), replace(AGENT_PROCESS, start=H1 - 9000, end=H2)))),

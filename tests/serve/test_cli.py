@@ -18,7 +18,9 @@ from .conftest import HOSTS_MCP, TRACE_ID, Running, Start, clean_environment, li
 
 COMMANDS = [
     ["hosts"], ["status", "web-1"], ["metrics", "web-1", "--metrics", "cpu", "--range", "1h"],
-    ["was-it-the-box", TRACE_ID], ["traces", "--host", "web-1"], ["trace", TRACE_ID], ["query", "select 1 as one"],
+    ["was-it-the-box", TRACE_ID], ["was-it-the-box", "--service", "reports", "--at", "now-2m"],
+    ["blame-report", "--host", "web-1"],
+    ["traces", "--host", "web-1"], ["trace", TRACE_ID], ["query", "select 1 as one"],
     ["query"],
 ]  # fmt: skip
 
@@ -55,6 +57,8 @@ def test_the_verdict_is_the_one_that_the_server_gives(server: Running) -> None:
     ("words", "status", "said"),
     [(["status", "nobody"], 1, "no_such_host"), (["trace", "f" * 32], 1, "no_such_trace"),
      (["was-it-the-box", "not-an-id"], 1, "32 hex digits"), (["query", "drop table hosts"], 1, "bad_query"),
+     (["was-it-the-box"], 1, "exactly one of trace_id, service and host"),
+     (["was-it-the-box", "--service", "nobody"], 1, "no_such_service"),
      (["status"], 2, "HOST"), (["hosts", "--colour", "red"], 2, "--colour"),
      (["hosts", "--status", "asleep"], 2, "live"), (["sing"], 2, "sing"),
      (["metrics", "web-1", "--range", "soonish"], 2, "bad_range")],
@@ -136,7 +140,7 @@ def test_forget_removes_a_host(start: Start, tmp_path: Path, through_server: boo
 def test_doctor_finds_a_sound_server_sound_and_a_taken_port_bad(server: Running, tmp_path: Path) -> None:
     sound = run("doctor", "--db", str(server.db))
     assert sound.returncode == 0, sound.stdout
-    for said in ("Server", "fsync", "metrics:", "traces:", "web-1", "does not send"):
+    for said in ("Server", "fsync", "metrics:", "traces:", "web-1", "does not send", "took the slow way in"):
         assert said in sound.stdout
     port = f"127.0.0.1:{server.port}"
     bad = run("doctor", "--db", str(tmp_path / "new.db"), "--listen", port)

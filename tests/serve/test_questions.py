@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hosts_mcp.errors import BadArgument
+from hosts_mcp.serve.mcp import INSTRUCTIONS, tool_definition
 from hosts_mcp.serve.questions import ALIASES, BY_TOOL, QUESTIONS, Question
 
 STATUS, METRICS, TRACES = BY_TOOL["host_status"], BY_TOOL["host_metrics"], BY_TOOL["find_traces"]
@@ -55,6 +56,12 @@ def test_what_models_see_of_the_tools_fits_their_budget() -> None:
     for question in QUESTIONS:
         assert len(question.about.encode()) <= 1_024
         assert len(f"mcp__hosts__{question.tool}") <= 60
+
+
+def test_the_whole_list_of_tools_fits_its_budget() -> None:
+    tools = [tool_definition(q).model_dump(mode="json", by_alias=True, exclude_none=True) for q in QUESTIONS]
+    assert len(json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}}).encode()) <= 24_000
+    assert len(INSTRUCTIONS.encode()) <= 2_048
 
 
 def test_keys_that_a_client_adds_are_dropped() -> None:

@@ -43,6 +43,15 @@ def test_a_trace_and_its_verdict(server: Running) -> None:
     assert next(iter(verdict)) == "summary"
 
 
+def test_the_verdict_without_a_trace_id(server: Running) -> None:
+    for wanted in ("service=reports", "host=web-1"):
+        found = server.get(f"/api/v1/was-it-the-box?{wanted}&at=now-2m").json()
+        assert found["service"] == "reports"
+        assert found["verdict"] in ("yes", "partly", "no", "cannot_tell")
+    by_id = server.get(f"/api/v1/was-it-the-box?trace_id={TRACE_ID}").json()
+    assert by_id["trace_id"] == TRACE_ID
+
+
 def test_sql_as_json_lines_and_csv(server: Running) -> None:
     body = {"sql": "select 1 as one, 'a,b' as two union all select 2, null"}
     found = server.request("POST", "/api/v1/query", body).json()
@@ -67,6 +76,12 @@ def test_the_same_answer_as_text(server: Running) -> None:
      ("GET", "/api/v1/hosts/web-1?stored=maybe", None, 400, "bad_argument"),
      ("GET", "/api/v1/traces/ffffffffffffffffffffffffffffffff", None, 404, "no_such_trace"),
      ("GET", "/api/v1/traces/ffffffffffffffffffffffffffffffff/was-it-the-box", None, 404, "no_such_trace"),
+     ("GET", "/api/v1/blame-report?limit=0", None, 400, "bad_argument"),
+     ("GET", "/api/v1/blame-report?service=nobody", None, 404, "no_such_service"),
+     ("GET", "/api/v1/was-it-the-box", None, 400, "bad_argument"),
+     ("GET", "/api/v1/was-it-the-box?service=reports&host=web-1", None, 400, "bad_argument"),
+     ("GET", "/api/v1/was-it-the-box?service=nobody", None, 404, "no_such_service"),
+     ("GET", f"/api/v1/traces/{TRACE_ID}/was-it-the-box?host=web-1", None, 400, "bad_argument"),
      ("GET", "/api/v1/hosts/web-1/metrics?range=yesterday-ish", None, 400, "bad_range"),
      ("GET", "/api/v1/hosts?cursor=nonsense", None, 400, "bad_cursor"),
      ("GET", "/api/v1/hosts?limit=-1", None, 400, "bad_argument"),
@@ -95,7 +110,8 @@ def test_the_openapi_document_describes_every_route_with_its_model(server: Runni
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == {
         "/api/v1/hosts", "/api/v1/hosts/{host}", "/api/v1/hosts/{host}/metrics", "/api/v1/traces",
-        "/api/v1/traces/{trace_id}", "/api/v1/traces/{trace_id}/was-it-the-box", "/api/v1/query",
+        "/api/v1/traces/{trace_id}", "/api/v1/traces/{trace_id}/was-it-the-box", "/api/v1/was-it-the-box",
+        "/api/v1/blame-report", "/api/v1/query",
     }  # fmt: skip
     schemas = document["components"]["schemas"]
     for path in document["paths"].values():

@@ -14,9 +14,10 @@ from hosts_mcp.settings import load
 from .conftest import HOSTS_MCP, Running, Start, clean_environment
 
 ROUTES = [
-    ("GET", "/"), ("GET", "/healthz"), ("GET", "/openapi.json"), ("GET", "/api/v1/hosts"),
+    ("GET", "/"), ("GET", "/healthz"), ("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/api/v1/hosts"),
     ("GET", "/api/v1/hosts/web-1"), ("GET", "/api/v1/hosts/web-1/metrics"), ("GET", "/api/v1/traces"),
     ("GET", "/api/v1/traces/abc"), ("GET", "/api/v1/traces/abc/was-it-the-box"), ("POST", "/api/v1/query"),
+    ("GET", "/api/v1/blame-report"), ("GET", "/api/v1/was-it-the-box"),
     ("GET", "/mcp"), ("POST", "/mcp"), ("GET", "/sse"), ("POST", "/messages/"), ("POST", "/inside/import/metrics"),
     ("POST", "/inside/settle"), ("DELETE", "/inside/hosts/web-1"), ("GET", "/no/such/route"),
 ]  # fmt: skip

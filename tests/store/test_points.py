@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hosts_mcp.otlp.batch import PointGroup, Slot
 from hosts_mcp.signals.model import TICK_NS
 from hosts_mcp.store.sqlite import SqliteReader, SqliteWriter, open_reader, open_writer
-from hosts_mcp.store.sqlite.chunks import compress
 from hosts_mcp.timerange import NS
 
 from .building import BOOT, CPU, DISK, LOAD, MEMORY, PROCESS, T0, add_box, group, scrape, store
@@ -154,24 +153,6 @@ def test_points_of_processes_are_theirs_and_never_in_the_hosts_row(writer: Sqlit
     assert [s.entity_id for s in reader.points(host, ["process.cpu.time"], T0, T0 + NS, entity_kind="process",
                                                entity_ids=some)] == some  # fmt: skip
     assert reader.processes(host, T0 + 60 * NS, T0 + 90 * NS) == []
-
-
-def test_points_in_a_compacted_hour_are_read_like_those_that_just_arrived(
-    writer: SqliteWriter, reader: SqliteReader
-) -> None:
-    """Also late ones of that hour, whose tick is then built anew from chunk and scrape together."""
-    host = store(writer, [g for n in range(5) for g in scrape(T0 + n * 10 * NS, n)])
-    metrics = {s.metric for s in (*CPU, *LOAD, *MEMORY, *DISK)}
-    before = reader.points(host, metrics, 0, 2 * T0), reader.stored(host), reader.samples(host, 0, 2 * T0)
-    db = writer._db
-    scrapes = db.execute("SELECT v, points FROM scrape").fetchall()
-    chunk = (host, T0 // (3600 * NS), T0, sum(n for _, n in scrapes), compress(b"".join(v for v, _ in scrapes)))
-    db.execute("INSERT INTO chunk (host_id, hour, arrived_ns, points, v) VALUES (?, ?, ?, ?, ?)", chunk)
-    db.execute("DELETE FROM scrape")
-    assert (reader.points(host, metrics, 0, 2 * T0), reader.stored(host), reader.samples(host, 0, 2 * T0)) == before
-    assert {m.metric for m in reader.metric_names(host)} == metrics
-    store(writer, [group(CPU[:1], [100.0], T0)])
-    assert (reader.points(host, metrics, 0, 2 * T0), reader.stored(host), reader.samples(host, 0, 2 * T0)) == before
 
 
 def test_a_metric_that_no_catalogue_knows_is_kept_and_found_by_name(writer: SqliteWriter, reader: SqliteReader) -> None:

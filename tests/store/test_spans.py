@@ -169,7 +169,7 @@ def _run(number: int, **changes: Any) -> Run:
 def test_a_quiet_trace_is_settled_once_and_again_when_late_spans_come(
     writer: SqliteWriter, reader: SqliteReader
 ) -> None:
-    store_spans(writer, [span(1)], arrived_ns=T0)
+    store_spans(writer, [span(1, 9)], arrived_ns=T0)
     writer.begin()
     assert writer.quiet_traces(T0 + 60 * NS, 120 * NS, 10) == []
     assert writer.quiet_traces(T0 + 121 * NS, 120 * NS, 10) == [TRACE]
@@ -183,6 +183,30 @@ def test_a_quiet_trace_is_settled_once_and_again_when_late_spans_come(
     writer.commit()
     assert [r.duration_ns for r in reader.runs("agent", "step 1")] == [2 * NS]
     assert len(reader.runs("agent", "step 2")) == 1
+
+
+def test_a_trace_whose_root_has_ended_is_settled_sooner(writer: SqliteWriter) -> None:
+    store_spans(writer, [span(1), span(2, 1)], arrived_ns=T0 + 4 * NS)
+    writer.begin()
+    assert writer.quiet_traces(T0 + 14 * NS, 120 * NS, 10) == []
+    assert writer.quiet_traces(T0 + 20 * NS, 120 * NS, 10) == [TRACE]
+    writer.commit()
+
+
+def test_a_trace_with_open_spans_is_not_settled_sooner(writer: SqliteWriter) -> None:
+    store_spans(writer, [span(1), pending(2, 1)], arrived_ns=T0 + 4 * NS)
+    writer.begin()
+    assert writer.quiet_traces(T0 + 100 * NS, 120 * NS, 10) == []
+    writer.commit()
+
+
+def test_a_trace_of_a_backlog_is_settled_a_second_after_it_came(writer: SqliteWriter) -> None:
+    arrived = T0 + 3600 * NS
+    store_spans(writer, [span(1)], arrived_ns=arrived)
+    writer.begin()
+    assert writer.quiet_traces(arrived + NS // 2, 120 * NS, 10) == []
+    assert writer.quiet_traces(arrived + 2 * NS, 120 * NS, 10) == [TRACE]
+    writer.commit()
 
 
 def test_a_trace_stays_unsettled_when_its_runs_miss_spans(writer: SqliteWriter) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hosts_mcp.store.protocol import Arrived, KeptLog, StoreBusy, TraceFilter
-from hosts_mcp.store.sqlite import SqliteReader, SqliteWriter, open_reader, open_writer
+from hosts_mcp.store.sqlite import Checkpointer, SqliteReader, SqliteWriter, checkpoint, open_reader, open_writer
 from hosts_mcp.timerange import NS
 
 from .building import CPU, LOAD, T0, TRACE, add_box, group, scrape, span, store, store_spans
@@ -112,9 +112,10 @@ def test_a_second_process_reads_while_the_first_one_ingests(writer: SqliteWriter
 _KILLED = """
 import pathlib, sys
 from tests.store.building import T0, add_box, scrape, span
-from hosts_mcp.store.sqlite import open_writer
+from hosts_mcp.store.sqlite import open_reader, open_writer
 from hosts_mcp.timerange import NS
-writer = open_writer(pathlib.Path(sys.argv[1]))
+path = pathlib.Path(sys.argv[1])
+writer, reader = open_writer(path), open_reader(path)
 n = 0
 while True:
     writer.begin()
@@ -129,10 +130,15 @@ while True:
     writer.commit()
     print(n, flush=True)
     n += 1
+    for hour in reader.compactable(T0 * 2) if n % 3 == 0 else ():
+        piece = reader.piece(*hour)
+        writer.begin()
+        assert writer.compact(piece)
+        writer.commit()
 """
 
 
-def test_a_kill_in_mid_transaction_loses_nothing_that_was_committed(path: Path) -> None:
+def test_a_kill_in_mid_ingest_compaction_or_retention_loses_nothing_that_was_committed(path: Path) -> None:
     root = Path(__file__).parents[2]
     for _ in range(3):
         path.unlink(missing_ok=True)
@@ -156,6 +162,42 @@ def test_a_kill_in_mid_transaction_loses_nothing_that_was_committed(path: Path) 
             store(writer, scrape(T0 + 9000 * NS))
         with closing(sqlite3.connect(path)) as db:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_the_log_stays_bounded_while_much_is_written_and_read(
+    writer: SqliteWriter, reader: SqliteReader, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "BOUND_BYTES", 500_000)
+    log, largest = path.with_name(path.name + "-wal"), 0
+    with closing(Checkpointer(path)) as checkpointer:
+        for n in range(400):
+            host = store(writer, scrape(T0 + n * NS, n))
+            reader.samples(host, T0, T0 + n * NS)
+            if n % 10 == 0:
+                checkpointer()
+            largest = max(largest, log.stat().st_size)
+    written = 400 * 4 * 8192
+    assert largest < 2_000_000 < written
+
+
+def test_a_reader_in_the_middle_of_a_question_holds_up_neither_checkpoint_nor_commits(
+    writer: SqliteWriter, reader: SqliteReader, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "BOUND_BYTES", 1)
+    host = store(writer, scrape(T0))
+    log = path.with_name(path.name + "-wal")
+    with closing(Checkpointer(path)) as checkpointer, closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN")
+        seen = other.execute("SELECT count(*) FROM scrape").fetchone()
+        store(writer, scrape(T0 + NS, 1))
+        checkpointer()
+        assert log.stat().st_size > 1
+        store(writer, scrape(T0 + 2 * NS, 2))
+        assert other.execute("SELECT count(*) FROM scrape").fetchone() == seen
+        other.execute("ROLLBACK")
+        checkpointer()
+        assert log.stat().st_size == 0
+    assert len(reader.samples(host, T0, T0 + 9 * NS)["cpu"].times_ns) == 3
 
 
 def test_a_full_disk_refuses_the_transaction_and_later_takes_it(writer: SqliteWriter, reader: SqliteReader) -> None:

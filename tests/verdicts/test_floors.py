@@ -1,6 +1,7 @@
 """Floors under the verdict benchmark on a fixed development seed, somewhat below the figures measured."""
 
 import pytest
+
 from benchmarks.verdicts import DEVELOPMENT, HELD_OUT, score
 from benchmarks.verdicts.families import FAMILIES
 from benchmarks.verdicts.run import outcomes, wanted

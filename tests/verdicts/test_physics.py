@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
+
 from benchmarks.verdicts.case import slow_truth
 from benchmarks.verdicts.collector import Collector
 from benchmarks.verdicts.families import CLEAR, FAMILIES, make_case

@@ -70,6 +70,10 @@ LONGEST_ARGUMENT = 600
 A = TypeVar("A", bound=Answer)
 
 
+_FEW = 40
+"""Rows that are built in any case; no budget of a tool holds many more."""
+
+
 def fit(build: Callable[[int], A], rows: int, budget: Budget) -> A:
     """`build(n)` with the largest n <= rows whose two channels both keep the budget; `build(0)` when none does.
 
@@ -77,10 +81,18 @@ def fit(build: Callable[[int], A], rows: int, budget: Budget) -> A:
     It must not shrink as n grows, except at n == rows, where those remarks go.
     """
     rows = min(rows, budget.rows)
-    if budget.holds(whole := build(rows)):
+    low, high, best = 0, rows, None
+    step = _FEW
+    while step < rows and high == rows:
+        # Far more rows than fit are never built.
+        if budget.holds(candidate := build(step)):
+            low, best = step, candidate
+        else:
+            high = step
+        step *= 4
+    if high == rows and budget.holds(whole := build(rows)):
         return whole
-    low, high = 0, rows
-    best = build(0)
+    best = best or build(0)
     while high - low > 1:
         middle = (low + high) // 2
         if budget.holds(candidate := build(middle)):

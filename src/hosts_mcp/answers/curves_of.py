@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hosts_mcp.answers.curve import Curve, curve, joined
 from hosts_mcp.signals.devices import derive_devices
 from hosts_mcp.signals.model import BIN_NS, RawSeries, SignalSeries
 from hosts_mcp.signals.processes import derive_processes
 from hosts_mcp.signals.rates import increases
-from hosts_mcp.signals.samples import derive
+from hosts_mcp.signals.samples import derive, groups_of
 from hosts_mcp.store.protocol import Entity, EntityKind, Host, Rollup, Store
 from hosts_mcp.text import clean
 from hosts_mcp.timerange import NS, TimeRange
 
-MOST_ROWS = 3_000
-"""A range with more readings is read from the five-minute rollup, but for its newest part."""
+ENOUGH_ROWS, MOST_ROWS = 1_000, 3_000
+"""A range with more readings is read from the five-minute rollup, but for its newest part: always above the second,
+above the first when every part that is shown is longer than a bin."""
+ENOUGH_BINS = 300
+"""Five-minute bins are put together in the database until a range has no fewer than this."""
 MOST_SCRAPES = 720
 """Full-fidelity scrapes read for curves per device; more are thinned evenly."""
 MOST_PROCESS_SCRAPES = 240
@@ -37,23 +40,23 @@ class Curves:
     notes: list[str] = field(default_factory=list)
 
 
-def curves_of(store: Store, host: Host, time: TimeRange, names: Collection[str]) -> Curves:
-    """Those derived signals of the whole box that have a reading in the range."""
+def curves_of(store: Store, host: Host, time: TimeRange, names: Collection[str], parts: int = 12) -> Curves:
+    """Those derived signals of the whole box that have a reading in the range, fine enough for so many parts of it."""
     border = time.start_ns
     older: dict[str, Curve] = {}
-    if _readings(host, time) > MOST_ROWS:
-        rollup = store.rollup(host.id, time.start_ns, time.end_ns)
-        if rollup.starts_ns:
-            border = min(rollup.starts_ns[-1] + BIN_NS, time.end_ns)
-            older = _rolled(rollup, TimeRange(time.start_ns, border), names)
+    bin_ns = BIN_NS
+    readings = _readings(host, time)
+    if readings > MOST_ROWS or (readings > ENOUGH_ROWS and (time.end_ns - time.start_ns) // parts >= BIN_NS):
+        bin_ns = _bin_ns(time, parts)
+        older, border = _long(store, host, time, names, bin_ns)
     newer = _sampled(store, host, TimeRange(border, time.end_ns), names) if border < time.end_ns else {}
-    first = min((c.segments[0].start_ns for c in newer.values()), default=time.end_ns)
+    first = min((c.starts_ns[0] for c in newer.values()), default=time.end_ns)
     if not older and first - time.start_ns > 2 * BIN_NS:
         # The rows may have expired while their rollup is still kept.
-        older = _rolled(store.rollup(host.id, time.start_ns, first), TimeRange(time.start_ns, first), names)
+        older, _ = _long(store, host, TimeRange(time.start_ns, first), names, BIN_NS)
     curves = [_either(older.get(name), newer.get(name)) for name in {**older, **newer}]
-    notes = ["Older part from five-minute means and maxima."] if older else []
-    return Curves(curves, notes)
+    length = "five-minute" if bin_ns == BIN_NS else f"{bin_ns // (60 * NS)}-minute"
+    return Curves(curves, [f"Older part from {length} means and maxima."] if older else [])
 
 
 def curves_by(store: Store, host: Host, time: TimeRange, by: str) -> Curves:
@@ -69,7 +72,7 @@ def raw_curves(store: Store, host: Host, time: TimeRange, metrics: Mapping[str, 
         raw = store.points(host.id, [metric], start_ns, time.end_ns, entity_kind=kind, limit_scrapes=MOST_SCRAPES)
         known = store.entities({series.entity_id for series in raw}) if kind == "process" else {}
         found = (curve(_as_signal(series, known.get(series.entity_id)), time) for series in raw)
-        curves += sorted((c for c in found if c.segments), key=lambda c: c.subject or "")
+        curves += sorted((c for c in found if c.values), key=lambda c: c.subject or "")
     return curves
 
 
@@ -92,19 +95,43 @@ def _one_before(host: Host, time: TimeRange) -> int:
 
 
 def _sampled(store: Store, host: Host, time: TimeRange, names: Collection[str]) -> dict[str, Curve]:
-    derived = derive(store.samples(host.id, time.start_ns, time.end_ns), host.facts, names)
+    samples = store.samples(host.id, time.start_ns, time.end_ns, groups_of(names, host.facts))
+    derived = derive(samples, host.facts, names)
     curves = {name: curve(series, time) for name, series in derived.items()}
-    return {name: c for name, c in curves.items() if c.segments}
+    return {name: c for name, c in curves.items() if c.values}
 
 
-def _rolled(rollup: Rollup, time: TimeRange, names: Collection[str]) -> dict[str, Curve]:
-    ends = [start + BIN_NS for start in rollup.starts_ns]
+def _bin_ns(time: TimeRange, parts: int) -> int:
+    """As many five minutes as leave enough bins for a curve, and two for each of its parts."""
+    return max(1, (time.end_ns - time.start_ns) // max(ENOUGH_BINS, 2 * parts) // BIN_NS) * BIN_NS
+
+
+def _long(
+    store: Store, host: Host, time: TimeRange, names: Collection[str], bin_ns: int
+) -> tuple[dict[str, Curve], int]:
+    """Curves from the rollup, and up to where it goes: whole bins of the range, then the five minutes of the last."""
+    last_ns = (time.end_ns // bin_ns - 1) * bin_ns if bin_ns > BIN_NS else time.start_ns
+    coarse: dict[str, Curve] = {}
+    border = time.start_ns
+    if last_ns > time.start_ns:
+        rollup = store.rollup(host.id, time.start_ns, last_ns, names, bin_ns)
+        coarse = _rolled(rollup, TimeRange(time.start_ns, last_ns), bin_ns)
+        border = max(time.start_ns, rollup.starts_ns[-1]) if rollup.starts_ns else border
+    rollup = store.rollup(host.id, last_ns, time.end_ns, names)
+    if not rollup.starts_ns:
+        return coarse, border
+    border = min(rollup.starts_ns[-1] + BIN_NS, time.end_ns)
+    fine = _rolled(rollup, TimeRange(last_ns, border), BIN_NS)
+    return {name: _either(coarse.get(name), fine.get(name)) for name in {**coarse, **fine}}, border
+
+
+def _rolled(rollup: Rollup, time: TimeRange, bin_ns: int) -> dict[str, Curve]:
+    ends = [start + bin_ns for start in rollup.starts_ns]
     curves = {
         name: curve(SignalSeries(name, "", rollup.starts_ns, ends, means), time, rollup.maximum.get(name))
         for name, means in rollup.mean.items()
-        if name in names
     }
-    return {name: c for name, c in curves.items() if c.segments}
+    return {name: c for name, c in curves.items() if c.values}
 
 
 def _either(older: Curve | None, newer: Curve | None) -> Curve:
@@ -141,7 +168,7 @@ def _by_process(store: Store, host: Host, time: TimeRange) -> Curves:
         label = process_label(entities[entity_id]) if entity_id in entities else f"process {entity_id}"
         for series in signals.values():
             c = curve(series, time)
-            curves.append(Curve(c.name, c.segments, c.unit, label, c.source, c.quality))
+            curves.append(replace(c, subject=label))
     return Curves(curves)
 
 

@@ -91,7 +91,7 @@ def answer(
     hosts = {h.id: h for h in store.hosts()}
     asked = {"host": box.key if box else "", "service": service, "operation": operation, "min_duration": min_duration}
     asked["status"] = wanted.outcome or ""
-    empty, following = _elsewhere(store, wanted, asked) if not found else (None, None)
+    empty, following = elsewhere(store, wanted, asked) if not found else (None, None)
 
     def build(count: int) -> FoundTraces:
         more = len(found) > count
@@ -192,7 +192,7 @@ def _summary(traces: Sequence[TraceSummary], more: bool, box: Host | None, wante
     return f"{first}{where} in {searched}, {wanted.order}: {', '.join([*bad, f'slowest {slowest}'])}."
 
 
-def _elsewhere(store: Store, wanted: TraceFilter, asked: Mapping[str, str]) -> tuple[str, str | None]:
+def elsewhere(store: Store, wanted: TraceFilter, asked: Mapping[str, str]) -> tuple[str, str | None]:
     """Why nothing fits: the nearest trace outside the range, or what there is instead; and the call that shows it."""
     anywhen = replace(wanted, start_ns=None, end_ns=None, order="newest", limit=1)
     if wanted.start_ns is not None and (newest := store.traces(anywhen)):

@@ -35,7 +35,12 @@ BORN = {"process.cpu.time": "process_cpu_cores", "process.disk.io": "process_io_
 
 def gather(store: Store, trace_id: bytes, now_ns: int) -> Case:
     """`trace_id` must be stored. Reads the windows that the engine names, one day of baseline and 30 of rollup."""
-    spans = store.trace(trace_id)
+    return gather_spans(store, store.trace(trace_id), now_ns)
+
+
+def gather_spans(store: Store, spans: Sequence[Span], now_ns: int) -> Case:
+    """The same for spans in hand, all of one trace id; that trace need not be stored."""
+    trace_id = spans[0].trace_id
     hosts = store.hosts()
     inventory = Inventory(hosts)
     by_id = {h.id: h for h in hosts}
@@ -112,9 +117,16 @@ def _named(host: Host, inventory: Inventory, now_ns: int) -> Box:
         aliases=machine.aliases,
         newest_ns=machine.newest_ns,
         now_ns=machine.present_ns(now_ns),
-        clock_skew_seconds=None if machine.usual_lag_ns is None else -machine.usual_lag_ns / NS,
+        clock_skew_seconds=_skew(machine),
         attributes=machine.attributes,
     )
+
+
+def _skew(machine: Host) -> float | None:
+    """Arrival against the host's own time; of data that all came late (an import) nothing is known."""
+    if machine.usual_lag_ns is None or machine.last_arrived_ns <= 0:
+        return None
+    return -machine.usual_lag_ns / NS
 
 
 def _box(store: Store, host: Host, inventory: Inventory, look: Wanted, now_ns: int) -> Box:

@@ -105,17 +105,18 @@ def answer(
                           candidates=tuple(SUBJECTS))  # fmt: skip
     box = find_host(store, host)
     time = parse_range(range, host_now(box, now_ns))
-    stored = {m.metric: m.entity_kind for m in store.metric_names(box.id)}
+    stored = {m.metric: m.entity_kind for m in store.metric_names(box.id)} if metrics.strip() else {}
     known = [signal.name for signal in SIGNALS]
     chosen = select(metrics, known, stored)
     wanted = [name for name in known if chosen.takes(name)]
-    found = curves_by(store, box, time, by) if by else curves_of(store, box, time, wanted)
+    count = min(max(2, points or budget.points), MOST_POINTS)
+    shown = count if full else SPARKS
+    found = curves_by(store, box, time, by) if by else curves_of(store, box, time, wanted, shown)
     curves = sorted(_chosen(found.curves, chosen, by), key=lambda c: _order(c, chosen))
     if chosen.raw:
         curves += raw_curves(store, box, time, {metric: stored[metric] for metric in chosen.raw})
     by_worth = _greatest_first(curves)
     limits = budget.times(2) if full else budget.times(CONCISE) if chosen.usual and not by else budget
-    count = min(max(2, points or budget.points), MOST_POINTS)
     holes = [g for g in gaps(curves, time) if curves]
 
     def build(rows: int) -> HostMetrics:
@@ -154,7 +155,7 @@ def _read_detail(detail: str) -> bool:
 
 def _chosen(curves: Sequence[Curve], chosen: Selection, by: str) -> list[Curve]:
     """A split by subject without further choice means everything that is known per subject."""
-    with_data = [c for c in curves if c.segments]
+    with_data = [c for c in curves if c.values]
     if by and (chosen.usual or by == "process"):
         return with_data
     return [c for c in with_data if chosen.takes(c.name)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,7 +15,7 @@ from hosts_mcp.answers.collector_config import LOCAL, Target
 from hosts_mcp.answers.cursor import Cursor
 from hosts_mcp.answers.nothing_yet import NothingYet, nothing_yet
 from hosts_mcp.answers.table import table
-from hosts_mcp.answers.vitals import Listening, Reading, newest
+from hosts_mcp.answers.vitals import Listening, Reading, Remembered
 from hosts_mcp.errors import BadArgument
 from hosts_mcp.hosts.status import Status
 from hosts_mcp.store.protocol import FindingRow, Host, Store
@@ -24,6 +25,7 @@ SIGNALS = (
     "cpu_busy_ratio", "memory_used_ratio", "memory_total_bytes", "memory_available_bytes", "load_1m", "load_per_cpu",
     "tasks_total", "cpu_count",
 )  # fmt: skip
+_NOW = Remembered(SIGNALS)
 SEVERITIES = ("critical", "warning", "info")
 STATUSES = ("down", "stale", "live")
 
@@ -110,7 +112,7 @@ class Inventory(Answer):
 class _Box:
     host: Host
     status: Status
-    now: dict[str, Reading]
+    now: Mapping[str, Reading]
     findings: tuple[FindingRow, ...]
 
     def value(self, name: str) -> float | None:
@@ -168,7 +170,7 @@ def answer(
     empty = nothing_yet(store, target) if not boxes else None
     notes = [*listening.notes(min((b.host.first_arrived_ns for b in boxes), default=now_ns)), *_workload_notes(totals)]
     shown = min(len(keyed), limit or len(keyed), budget.rows)
-    rows = [_row(box, link_base) for _, box in keyed[:shown]]
+    row = lru_cache(None)(lambda i: _row(keyed[i][1], link_base))
 
     def build(count: int) -> Inventory:
         rest = len(keyed) - count
@@ -178,7 +180,7 @@ def answer(
             summary=_summary(totals, boxes, wanted, arguments, empty),
             totals=totals,
             matching=len(wanted),
-            hosts=rows[:count],
+            hosts=[row(i) for i in range(count)],
             next_cursor=following,
             as_of=when(now_ns) or "",
             nothing_yet=empty,
@@ -195,12 +197,12 @@ def _boxes(store: Store, listening: Listening, now_ns: int) -> tuple[list[_Box],
     findings: dict[int, list[FindingRow]] = {}
     for finding in store.findings():
         findings.setdefault(finding.host_id, []).append(finding)
-    samples = store.newest([host.id for host in listed])
+    now = _NOW.readings(store, listed)
     boxes = [
         _Box(
             host,
             listening.status(host, now_ns),
-            dict(newest(host, samples.get(host.id, {}), SIGNALS)),
+            now[host.id],
             tuple(sorted(findings.get(host.id, ()), key=lambda f: SEVERITIES.index(f.severity))),
         )
         for host in listed

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 
 from hosts_mcp.answers.base import call, plural, when
-from hosts_mcp.errors import AmbiguousName, BadArgument, NoSuchHost, NoSuchTrace
+from hosts_mcp.errors import AmbiguousName, BadArgument, NoSuchHost, NoSuchService, NoSuchTrace
 from hosts_mcp.hosts.identity import Inventory
 from hosts_mcp.store.protocol import Host, Store
 from hosts_mcp.text import clean, quote
@@ -63,6 +64,29 @@ def find_trace(store: Store, text: str) -> bytes:
             f"Several traces begin with {prefix}. {_nearest(near, 'Give more digits; the newest are')}", candidates=near
         )
     raise _no_such_trace(store, prefix)
+
+
+def find_service(store: Store, text: str) -> str:
+    """The service.name that sent spans, as it is written; case and a unique beginning do not matter.
+
+    Raises NoSuchService or AmbiguousName, with candidates.
+    """
+    wanted = text.strip()
+    names = sorted({str(name) for e in store.services() if (name := e.attributes.get("service.name"))})
+    folded = wanted.lower()
+    readings = (
+        [n for n in names if n == wanted],
+        [n for n in names if n.lower() == folded],
+        [n for n in names if n.lower().startswith(folded)],
+    )
+    if found := next((fitting for fitting in readings if fitting), []):
+        if len(found) == 1:
+            return found[0]
+        message = f"{quote(wanted, 64)} fits several services. {_nearest(tuple(found), 'It could be')}"
+        raise AmbiguousName(message, candidates=tuple(found[:_SHOWN]))
+    near = tuple(difflib.get_close_matches(wanted, names, _SHOWN, 0.5))
+    said = _nearest(near or tuple(names), "Nearest" if near else "There are") if names else "No service has sent spans."
+    raise NoSuchService(f"No service {quote(wanted, 64)} has sent spans. {said}", candidates=near)
 
 
 def _no_such_trace(store: Store, wanted: str) -> NoSuchTrace:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from hosts_mcp.answers.base import when
 from hosts_mcp.hosts.status import Status, status
-from hosts_mcp.signals.model import Samples
-from hosts_mcp.signals.samples import derive
+from hosts_mcp.signals.model import BoxFacts, Samples
+from hosts_mcp.signals.samples import derive, groups_of
 from hosts_mcp.store.protocol import Host, Store
 from hosts_mcp.text import human_seconds
 from hosts_mcp.timerange import NS
@@ -39,6 +40,40 @@ def newest(host: Host, samples: Samples, names: Iterable[str] | None = None) -> 
                 found[name] = Reading(value, at_ns, series.unit)
                 break
     return found
+
+
+class Remembered:
+    """The newest readings of many hosts, derived anew only for those from which something came since.
+
+    A cache over the store: a host's newest point, its arrival and its facts say together whether anything changed.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        # Cores and memory are known of some hosts and of others not: the groups for those that know neither.
+        self._groups = groups_of(names, BoxFacts())
+        self._of: WeakKeyDictionary[Store, dict[int, tuple[object, Mapping[str, Reading]]]] = WeakKeyDictionary()
+
+    def readings(self, store: Store, hosts: Sequence[Host]) -> Mapping[int, Mapping[str, Reading]]:
+        """By host id; absent signals are absent."""
+        before = self._of.get(store, {})
+        found: dict[int, tuple[object, Mapping[str, Reading]]] = {}
+        changed = []
+        for host in hosts:
+            known = before.get(host.id)
+            if known is not None and known[0] == _state(host):
+                found[host.id] = known
+            else:
+                changed.append(host)
+        samples = store.newest([host.id for host in changed], groups=self._groups) if changed else {}
+        for host in changed:
+            found[host.id] = (_state(host), newest(host, samples.get(host.id, {}), self._names))
+        self._of[store] = found
+        return {host_id: readings for host_id, (_, readings) in found.items()}
+
+
+def _state(host: Host) -> object:
+    return host.newest_ns, host.last_arrived_ns, host.facts
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from hosts_mcp.answers.base import MCP_BUDGET, Answer, Budget, call, measured, shortened
 from hosts_mcp.answers.gather_case import gather
 from hosts_mcp.answers.lookup import find_trace
+from hosts_mcp.answers.went_silent import Judged, of_host, of_service
 from hosts_mcp.diagnosis import engine
-from hosts_mcp.diagnosis.model import Diagnosis, Hint
 from hosts_mcp.diagnosis.model import Evidence as Reason
+from hosts_mcp.diagnosis.model import Hint
 from hosts_mcp.errors import BadArgument
 from hosts_mcp.store.protocol import Store
 from hosts_mcp.text import clean, human_ratio, quote
@@ -95,7 +96,9 @@ class CoverageRow(_Row):
 class Verdict(Answer):
     """Answer of was_it_the_box."""
 
-    trace_id: str
+    trace_id: str | None = Field(None, description="absent when a silence was judged that left no trace")
+    service: str | None = None
+    last_sign: str | None = Field(None, description="of the service that was asked about")
     verdict: Literal["yes", "partly", "no", "cannot_tell"]
     confidence: float
     confidence_word: str
@@ -164,18 +167,42 @@ class Verdict(Answer):
 
 
 def answer(
-    store: Store, trace_id: str, *, detail: str = "concise", now_ns: int, budget: Budget = MCP_BUDGET
+    store: Store,
+    trace_id: str = "",
+    *,
+    service: str = "",
+    host: str = "",
+    at: str = "now",
+    detail: str = "concise",
+    now_ns: int,
+    budget: Budget = MCP_BUDGET,
 ) -> Verdict:
-    """The verdict on the trace with that id or unique prefix, searched over all retention.
+    """The verdict on one trace (id or unique prefix, over all retention), or on the silence of a service around `at`:
+    of that service, or of the one on that host which fell silent nearest to it.
 
-    Raises NoSuchTrace, AmbiguousName, BadArgument.
+    Raises NoSuchTrace, NoSuchService, NoSuchHost, AmbiguousName, BadRange, BadArgument.
     """
     if detail not in ("", "concise", "full"):
         raise BadArgument(f"detail is concise or full, not {quote(detail, 40)}.")
-    case = gather(store, find_trace(store, trace_id), now_ns)
-    found = engine.assess(case)
+    judged = _judged(store, trace_id.strip(), service.strip(), host.strip(), at, now_ns)
     room = budget.times(2) if detail == "full" else _tighter(budget)
-    return fitted(found, room, full=detail == "full")
+    return fitted(judged, room, full=detail == "full")
+
+
+def _judged(store: Store, trace_id: str, service: str, host: str, at: str, now_ns: int) -> Judged:
+    if sum(map(bool, (trace_id, service, host))) != 1:
+        raise BadArgument(
+            "Give exactly one of trace_id, service and host: the trace in question, or, where none was left, the "
+            "service or the host with the moment (at). find_traces and list_hosts have ids and names."
+        )
+    if service:
+        return of_service(store, service, at, now_ns)
+    if host:
+        return of_host(store, host, at, now_ns)
+    if at.strip().lower() not in ("", "now"):
+        raise BadArgument("A trace has its own time: at belongs to service or host.")
+    found = engine.assess(gather(store, find_trace(store, trace_id), now_ns))
+    return Judged(found, None, None, found.trace_id)
 
 
 def _tighter(budget: Budget) -> Budget:
@@ -189,10 +216,10 @@ def _tighter(budget: Budget) -> Budget:
     )
 
 
-def fitted(found: Diagnosis, room: Budget, *, full: bool = False) -> Verdict:
+def fitted(judged: Judged, room: Budget, *, full: bool = False) -> Verdict:
     """The richest form of the answer that fits: rows are dropped from the least telling end."""
     for level in range(0 if full else 1, len(_LIMITS)):
-        out = _verdict(found, _LIMITS[level])
+        out = _verdict(judged, _LIMITS[level])
         if room.holds(out):
             return out
     return out
@@ -219,15 +246,18 @@ _LIMITS = (
 """Steps of shortening; the first that fits the budget is sent."""
 
 
-def _verdict(d: Diagnosis, limits: _Limits) -> Verdict:
+def _verdict(judged: Judged, limits: _Limits) -> Verdict:
+    d = judged.diagnosis
     s = d.symptom
     evidence = _balanced(d.evidence, limits.evidence)
     cut = len(d.evidence) - len(evidence) + max(0, len(d.exonerated) - limits.exonerated)
-    notes = [f"{cut} more rows of evidence and exonerations: call with detail=full."] if cut else None
+    notes = [*judged.notes, *([f"{cut} more rows of evidence and exonerations: call with detail=full."] if cut else [])]
     return Verdict(
         summary=d.headline,
-        notes=notes,
-        trace_id=d.trace_id.hex(),
+        notes=notes or None,
+        trace_id=judged.trace_id.hex() if judged.trace_id is not None else None,
+        service=_name(judged.service),
+        last_sign=_iso(judged.last_sign_ns),
         verdict=d.verdict,
         confidence=round(d.confidence, 2),
         confidence_word=d.confidence_word,
@@ -263,7 +293,7 @@ def _verdict(d: Diagnosis, limits: _Limits) -> Verdict:
         ),
         config_to_add=_patch(d.hints, limits),
         next_steps=[clean(step, 160) for step in d.next_steps],
-        next=_next(d),
+        next=_next(judged),
         engine_version=d.engine_version,
         evaluated_at=_iso(d.evaluated_at_ns) or "",
         final=d.final,
@@ -301,10 +331,13 @@ def _patch(hints: Sequence[Hint], limits: _Limits) -> str | None:
     return next((h.patch for h in hints if h.patch), None) if limits.patch else None
 
 
-def _next(d: Diagnosis) -> str | None:
-    if d.verdict in ("yes", "partly") and d.host is not None:
+def _next(judged: Judged) -> str | None:
+    d = judged.diagnosis
+    if d.host is not None and (judged.trace_id is None or d.verdict in ("yes", "partly")):
         return call("host_status", host=d.host, at=_iso(d.symptom.at_ns))
-    return call("show_trace", trace_id=d.trace_id.hex())
+    if judged.trace_id is None:
+        return call("find_traces", service=judged.service, range="all")
+    return call("show_trace", trace_id=judged.trace_id.hex())
 
 
 def _name(value: str | None) -> str | None:

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hosts_mcp.demo.programs import Demand, Program
+from hosts_mcp.timerange import NS
 
-SECOND_NS = 1_000_000_000
-TICK_NS = 5 * SECOND_NS
+TICK_NS = 5 * NS
 """The kernel counts tasks for the load every five seconds (LOAD_FREQ); demands hold for one tick."""
 PAGE = 4096
 MIB = 1 << 20
@@ -171,14 +171,14 @@ class Box:
 
     def __post_init__(self) -> None:
         self._ask()
-        self._pass((self.now_ns - self.boot_ns) / SECOND_NS)
+        self._pass((self.now_ns - self.boot_ns) / NS)
 
     def advance(self, until_ns: int) -> None:
         """Let time pass; demands are asked anew, and tasks counted for the load, at each full tick."""
         while self.now_ns < until_ns:
             tick_end = (self.now_ns // TICK_NS + 1) * TICK_NS
             target = min(tick_end, until_ns)
-            self._pass((target - self.now_ns) / SECOND_NS)
+            self._pass((target - self.now_ns) / NS)
             self.now_ns = target
             if target == tick_end:
                 self._ask()

@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict
 from typing import BinaryIO
 
-from hosts_mcp.demo.programs import SECOND_NS
 from hosts_mcp.demo.story import Options, Outgoing, Story
+from hosts_mcp.timerange import NS
 
 LIVE_SECONDS = 10
 _HEADER = struct.Struct("<cIq")
@@ -32,7 +32,7 @@ def tell(options: Options, now_ns: int, out: BinaryIO) -> None:
     while True:
         out.flush()
         time.sleep(LIVE_SECONDS)
-        _write(story.until(time.time_ns(), LIVE_SECONDS * SECOND_NS), out)
+        _write(story.until(time.time_ns(), LIVE_SECONDS * NS), out)
 
 
 def _write(sent: Iterable[Outgoing], out: BinaryIO) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-SECOND_NS = 1_000_000_000
-HOUR_NS = 3600 * SECOND_NS
+from hosts_mcp.timerange import NS
+
+HOUR_NS = 3600 * NS
 DAY_NS = 24 * HOUR_NS
 MIB = 1 << 20
 
@@ -163,7 +164,7 @@ class Daemons(Program):
         )
 
     def _burst(self, now_ns: int) -> float:
-        hour, second = divmod(now_ns // SECOND_NS, 3600)
+        hour, second = divmod(now_ns // NS, 3600)
         if hour != self._blip[0]:
             self._blip = (hour, self.rng.randrange(3400), self.rng.uniform(0.2, 1.2))
         return self._blip[2] if 0 <= second - self._blip[1] < 60 else 0.0

@@ -10,11 +10,12 @@ from typing import Literal
 
 from hosts_mcp.demo.box import MEMORY_BYTES, Box
 from hosts_mcp.demo.hostmetrics import Collector
-from hosts_mcp.demo.programs import DAY_NS, HOUR_NS, SECOND_NS, Daemons, Job, Maintained, WebService, pid_numbers
+from hosts_mcp.demo.programs import DAY_NS, HOUR_NS, Daemons, Job, Maintained, WebService, pid_numbers
 from hosts_mcp.demo.traces import Agent, Attributes, Batch, Visitors
 from hosts_mcp.demo.wire import Order
+from hosts_mcp.timerange import NS
 
-MINUTE_NS = 60 * SECOND_NS
+MINUTE_NS = 60 * NS
 EVENING_NS = 4 * HOUR_NS
 """The data begins that long before the first midnight."""
 
@@ -62,15 +63,13 @@ class Story:
         self.start_ns = self.last_midnight_ns - (options.nights - 1) * DAY_NS - EVENING_NS
         self._nights: dict[int, Night] = {}
         rng = self._random("box")
-        boot_ns = (
-            self.start_ns // SECOND_NS * SECOND_NS - rng.randrange(3 * DAY_NS, 9 * DAY_NS) // SECOND_NS * SECOND_NS
-        )
+        boot_ns = self.start_ns // NS * NS - rng.randrange(3 * DAY_NS, 9 * DAY_NS) // NS * NS
         host: Attributes = {
             "host.name": options.host, "os.type": "linux", "host.id": f"{rng.getrandbits(128):032x}",
             "host.arch": "amd64",
         }  # fmt: skip
         pids = pid_numbers(rng)
-        born_ns = boot_ns + 20 * SECOND_NS
+        born_ns = boot_ns + 20 * NS
         self._daemons = Daemons(self._random("daemons"), pids, born_ns)
         web = WebService(self._random("web"), pids, born_ns)
         store = Maintained(self._random("store"), pids, born_ns, options.culprit, self._job_at)
@@ -79,7 +78,7 @@ class Story:
         resource = {key: str(value) for key, value in host.items()}
         self._collector = Collector(self.box, resource, self._random("collector"), options.order)
         self._visitors = Visitors(web, host, self._random("visitors"), self.start_ns)
-        self._phase_ns = rng.randrange(30 * SECOND_NS)
+        self._phase_ns = rng.randrange(30 * NS)
         self._scrapes = 0
         self._next_scrape_ns = self.start_ns + self._phase_ns
         self._last_words: list[bytes] = []
@@ -95,10 +94,10 @@ class Story:
 
     def past(self, now_ns: int) -> Iterator[Outgoing]:
         """Everything up to now: earlier nights at half the pace, so that a week is there in seconds."""
-        yield from self.until(self.last_midnight_ns - 6 * HOUR_NS, 60 * SECOND_NS)
+        yield from self.until(self.last_midnight_ns - 6 * HOUR_NS, 60 * NS)
         yield from self.until(now_ns)
 
-    def until(self, end_ns: int, interval_ns: int = 30 * SECOND_NS) -> Iterator[Outgoing]:
+    def until(self, end_ns: int, interval_ns: int = 30 * NS) -> Iterator[Outgoing]:
         """What is sent up to `end_ns`, oldest first; the box is scraped every `interval_ns`."""
         while self._next_scrape_ns <= end_ns:
             self._pass_to(self._next_scrape_ns)
@@ -140,8 +139,8 @@ class Story:
     def _plan(self, midnight_ns: int) -> Night:
         options, last = self.options, midnight_ns == self.last_midnight_ns
         rng = self._random(f"night {(midnight_ns - self.last_midnight_ns) // DAY_NS}")
-        start_ns = midnight_ns + HOUR_NS + rng.randrange(1, 25) * SECOND_NS
-        killed_ns = midnight_ns + 2 * HOUR_NS - 2 * MINUTE_NS + rng.randrange(45 * SECOND_NS) if last else None
+        start_ns = midnight_ns + HOUR_NS + rng.randrange(1, 25) * NS
+        killed_ns = midnight_ns + 2 * HOUR_NS - 2 * MINUTE_NS + rng.randrange(45 * NS) if last else None
         documents = round(rng.gauss(150, 4)) + (90 if last else 0)
         trace_id = rng.getrandbits(128).to_bytes(16, "big")
         points = rng.uniform(0.495, 0.51) if last else rng.uniform(0.26, 0.29)
@@ -149,8 +148,8 @@ class Story:
         batch = Batch(trace_id, start_ns, documents, killed_ns, points * MEMORY_BYTES if leak else 0.0)
         if leak:
             return Night(None, batch)
-        job_start_ns = midnight_ns + rng.randrange(2, 50) * SECOND_NS
-        job_end_ns = midnight_ns + 2 * HOUR_NS + rng.randrange(5, 90) * SECOND_NS
+        job_start_ns = midnight_ns + rng.randrange(2, 50) * NS
+        job_end_ns = midnight_ns + 2 * HOUR_NS + rng.randrange(5, 90) * NS
         return Night(Job(job_start_ns, job_end_ns, points * MEMORY_BYTES), batch)
 
     def _random(self, part: str) -> random.Random:

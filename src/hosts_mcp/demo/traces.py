@@ -15,12 +15,13 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from hosts_mcp.demo.box import CPUS, Box
-from hosts_mcp.demo.programs import MIB, SECOND_NS, Demand, Process, Program, WebService
+from hosts_mcp.demo.programs import MIB, Demand, Process, Program, WebService
+from hosts_mcp.timerange import NS
 
 AGENT_SERVICE = "doc-classifier"
 AGENT_SCRIPT = "/srv/classifier/classify.py"
 WEB_SERVICE = "orders-api"
-BATCH_DELAY_NS = 5 * SECOND_NS
+BATCH_DELAY_NS = 5 * NS
 """BatchSpanProcessor's schedule delay: what ended since the last export dies with the process."""
 
 Attributes = Mapping[str, str | int | float]
@@ -135,7 +136,7 @@ class Agent(Program):
         grown = 0.0
         if batch.killed_ns and batch.grows_bytes:
             grown = batch.grows_bytes * min(1.0, (now_ns - batch.start_ns) / (batch.killed_ns - batch.start_ns))
-        warm = min(1.0, (now_ns - batch.start_ns) / (90 * SECOND_NS))
+        warm = min(1.0, (now_ns - batch.start_ns) / (90 * NS))
         rng = self.rng
         return Demand(
             user=max(0.02, rng.gauss(0.17, 0.03)), system=0.02, read_ops=2.0, write_ops=1.0,
@@ -150,7 +151,7 @@ class Agent(Program):
         rng = random.Random(int.from_bytes(batch.trace_id, "big"))
         self._tracer = Tracer(sdk_resource(AGENT_SERVICE, process, self._host, rng), "classifier", rng)
         self._batch, self._done, self._root = batch, 0, self._tracer.span_id()
-        self._next_ns = batch.start_ns + 2 * SECOND_NS
+        self._next_ns = batch.start_ns + 2 * NS
 
     def work(self, box: Box) -> list[bytes]:
         """Documents up to the box's now; the requests that were exported meanwhile."""
@@ -184,7 +185,7 @@ class Agent(Program):
         )  # fmt: skip
         start = at
         for name, seconds, kind, attributes in steps:
-            end = at + int(seconds * SECOND_NS)
+            end = at + int(seconds * NS)
             span_id = tracer.span_id()
             tracer.waiting.append(Ended(batch.trace_id, span_id, parent, name, at, end, kind, attributes))
             at = end + rng.randrange(80_000, 900_000)
@@ -197,9 +198,7 @@ class Agent(Program):
     def _finish(self, batch: Batch, tracer: Tracer) -> list[bytes]:
         end = self._next_ns
         documents: Attributes = {"batch.documents": batch.documents}
-        root = Ended(
-            batch.trace_id, self._root, b"", "classify batch", batch.start_ns + SECOND_NS, end, attributes=documents
-        )
+        root = Ended(batch.trace_id, self._root, b"", "classify batch", batch.start_ns + NS, end, attributes=documents)
         tracer.waiting.append(root)
         return self._end(tracer, end)
 
@@ -222,7 +221,7 @@ class Visitors:
     def visit(self, box: Box) -> list[bytes]:
         while self._next_ns < box.now_ns:
             self._request(box)
-            self._next_ns += int(self._rng.expovariate(self._web.traffic(self._next_ns) / 150) * SECOND_NS)
+            self._next_ns += int(self._rng.expovariate(self._web.traffic(self._next_ns) / 150) * NS)
         return [body] if (body := self._tracer.export(box.now_ns)) else []
 
     def _request(self, box: Box) -> None:
@@ -232,8 +231,8 @@ class Visitors:
         misses = sum(rng.random() < 0.25 for _ in range(4))
         query = 0.004 * rng.lognormvariate(0, 0.3) + misses * box.data_disk.await_seconds
         render = 0.018 * rng.lognormvariate(0, 0.2) * max(1.0, box.running / CPUS)
-        queried = start + 900_000 + int(query * SECOND_NS)
-        end = queried + int(render * SECOND_NS)
+        queried = start + 900_000 + int(query * NS)
+        end = queried + int(render * NS)
         of_server: Attributes = {"http.request.method": "GET", "http.route": route, "http.response.status_code": 200}
         of_query: Attributes = {
             "db.system.name": "postgresql",

@@ -80,6 +80,7 @@ def losses(case: Case, root: Span, end_ns: int, t: Table) -> list[Loss]:
             for key, found in critical_path(top, children, top.end_ns or end_ns).items():
                 pieces[key].extend(found)
     total = max((end_ns - root.start_ns) / NS, 1e-9)
+    usually = {operation: usual_self_seconds(history, t) for operation, history in case.histories.items()}
     out = []
     for span in sorted(case.spans, key=lambda s: (s.start_ns, s.span_id)):
         segments = tuple(sorted(pieces.get(span.span_id, ())))
@@ -87,7 +88,7 @@ def losses(case: Case, root: Span, end_ns: int, t: Table) -> list[Loss]:
             continue
         own = sum(b - a for a, b in segments) / NS
         callee = _callee(span, children.get(span.span_id, ()))
-        usual = usual_self_seconds(case.histories.get((span.service, span.name), ()), t)
+        usual = usually.get((span.service, span.name))
         if usual is not None:
             excess = own - usual
         elif span.span_id == root.span_id:

@@ -6,6 +6,7 @@ that shifting a clock changes nothing.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -267,14 +268,19 @@ class Scene:
     lead: Window
     after: Window
     intervals: tuple[Interval, ...]
+    """One after the other."""
     usual: Usual
     interval: float
     """Usual spacing of its metrics, seconds."""
     cpus: int | None
 
     def during(self, window: Window | None = None, reach: float = 0.0) -> list[Interval]:
+        """Intervals that overlap the window, widened by `reach` on either side."""
         w = window or self.effect
-        return [i for i in self.intervals if i.overlap(w.start - reach, w.end + reach) > 0]
+        start, end = w.start - reach, w.end + reach
+        first = bisect_right(self.intervals, start, key=lambda i: i.end)
+        last = bisect_left(self.intervals, end, first, key=lambda i: i.start)
+        return [i for i in self.intervals[first:last] if i.overlap(start, end) > 0]
 
     def ns(self, seconds: float) -> int:
         return self.origin_ns + round(seconds * NS)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from hosts_mcp.diagnosis.model import Bound, Interval, Loss, Pressure, Quality, Scene, Symptom
 from hosts_mcp.diagnosis.resources import RESOURCES, Resource
+from hosts_mcp.diagnosis.stats import Cover
 from hosts_mcp.diagnosis.table import Table
 
 COUNTED = ("cpu", "steal", "disk", "network")
@@ -25,9 +26,12 @@ def assess(scene: Scene, symptom: Symptom, pressures: Mapping[str, Pressure], t:
     present = [r for r in needed if _present(r, pressures)]
     value = covered * (len(present) / len(needed) if needed else 1.0)
     bounds = {}
-    if symptom.kind in ("slow", "unknown"):
+    pieces = [(a, b) for a, b, _ in local_pieces(scene)]
+    if symptom.kind in ("slow", "unknown") and (total := sum(b - a for a, b in pieces)) > 0:
+        cover = Cover(pieces)
+        overlaps = [cover.within(iv.start, iv.end) for iv in scene.intervals]
         for name in COUNTED:
-            if (found := _bound(RESOURCES[name], scene, symptom, t)) is not None:
+            if (found := _bound(RESOURCES[name], scene, symptom, total, overlaps, t)) is not None:
                 bounds[name] = found
     return Quality(
         value=value,
@@ -74,22 +78,20 @@ def local_pieces(scene: Scene) -> list[tuple[float, float, Loss]]:
     ]
 
 
-def _bound(resource: Resource, scene: Scene, symptom: Symptom, t: Table) -> Bound | None:
+def _bound(
+    resource: Resource, scene: Scene, symptom: Symptom, total: float, overlaps: Sequence[float], t: Table
+) -> Bound | None:
     """At most `sum(min(o_i, m_i dt_i))` of the local seconds were busy, at least `sum(max(0, m_i dt_i - (dt_i - o_i)))`.
 
     A mean alone exonerates nothing: 28 % of thirty seconds can be eight seconds of full saturation. What is usual here
     is taken off, because the usual run had that too: only what is beyond it can explain what is beyond usual.
+    `total`: the local seconds; `overlaps`: how many of them lie in each interval.
     """
-    pieces = [(a, b) for a, b, _ in local_pieces(scene)]
-    total = sum(b - a for a, b in pieces)
-    if total <= 0:
-        return None
     most = least = seen = hidden = 0.0
     usual = sum(scene.usual.get(reading) or 0.0 for reading in USUALLY.get(resource.NAME, ()))
-    for k, iv in enumerate(scene.intervals):
-        o = sum(iv.overlap(a, b) for a, b in pieces)
-        m = resource.ceiling(iv, scene.usual, t)
-        if o <= 0 or m is None:
+    for k, (iv, o) in enumerate(zip(scene.intervals, overlaps, strict=True)):
+        m = resource.ceiling(iv, scene.usual, t) if o > 0 else None
+        if m is None:
             continue
         m = max(0.0, m - max(usual, _steady(resource, scene, k, t)) - _of_the_trace(resource, iv, o, scene, t))
         dt = iv.seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +14,7 @@ from hosts_mcp.hosts.status import Word
 from hosts_mcp.hosts.thresholds import Severity
 from hosts_mcp.signals.model import SignalSeries
 from hosts_mcp.store.protocol import FindingRow, Host
-from hosts_mcp.text import human_seconds, quote
+from hosts_mcp.text import human_ratio, human_seconds, quote
 from hosts_mcp.timerange import NS
 
 REPORTING = ("not_reporting", "delayed")
@@ -61,6 +62,7 @@ def of_host(
     newest_ns = host.newest_ns or now_ns
     states: dict[str, Callable[[], Seen]] = {
         "rebooted": lambda: _rebooted(host, signals),
+        "oom_suspected": lambda: _oom_suspected(signals, newest_ns),
         "clock_skew": lambda: _clock_skew(host, newest_ns),
         "collector_in_container": lambda: _in_container(host, devices, newest_ns),
         "duplicate_identity": lambda: _duplicate(host, signals, newest_ns),
@@ -106,6 +108,38 @@ def _rebooted(host: Host, signals: Signals) -> Seen:
     if not fell and boot_ns < host.first_arrived_ns + round(table.REBOOT_MOVED_SECONDS * NS):
         return "unchanged"
     return _State("rebooted", "info", boot_ns, f"Booted {human_seconds(round(up))} ago.", value=up)
+
+
+def _oom_suspected(signals: Signals, newest_ns: int) -> Seen:
+    """Full memory that was given back at once, while a task ended or swap was full; shown for half an hour.
+
+    Host metrics have no counter of the kernel's OOM killer, so it is suspected and not known."""
+    memory = signals.get("memory_used_ratio")
+    known = [(e, v) for e, v in zip(memory.ends_ns, memory.values, strict=True) if v is not None] if memory else []
+    for at in reversed(range(len(known))):
+        full_end, before = known[at]
+        for end, after in known[at + 1 : at + 1 + table.OOM_READINGS]:
+            if before < table.OOM_FULL_RATIO or before - after <= table.OOM_DROP_RATIO:
+                continue
+            if newest_ns - end > table.OOM_SHOWN_SECONDS * NS:
+                return None
+            tasks = [_at(signals.get("tasks_total"), moment) for moment in (full_end, end)]
+            ended = None not in tasks and (tasks[1] or 0) < (tasks[0] or 0)
+            swap = _at(signals.get("swap_used_ratio"), full_end)
+            if ended or (swap is not None and swap >= table.OOM_SWAP_FULL_RATIO):
+                return _State(
+                    "oom_suspected", "warning", end,
+                    f"Memory fell from {human_ratio(before)} to {human_ratio(after)} at once, "
+                    f"{'while processes ended' if ended else 'with swap full'}: the kernel may have killed something.",
+                    "Look for 'Out of memory: Killed process' in `journalctl -k` around that time.", before,
+                )  # fmt: skip
+    return None
+
+
+def _at(series: SignalSeries | None, moment_ns: int) -> float | None:
+    """The reading at this moment, or the last one before it."""
+    at = bisect_right(series.ends_ns, moment_ns) - 1 if series else -1
+    return series.values[at] if series and at >= 0 else None
 
 
 def _clock_skew(host: Host, newest_ns: int) -> Seen:

@@ -212,6 +212,12 @@ RULES: tuple[Rule, ...] = (
     ),
 )  # fmt: skip
 
+OOM_FULL_RATIO = 0.93
+OOM_DROP_RATIO = 0.3
+OOM_READINGS = 2
+"""Memory so full that gives back so much within so many readings, while a task or the last swap went."""
+OOM_SWAP_FULL_RATIO = 0.95
+OOM_SHOWN_SECONDS = 1800.0
 REBOOT_MOVED_SECONDS, REBOOT_SHOWN_SECONDS = 60.0, 7200.0
 SKEW_SECONDS, SKEW_CRITICAL_SECONDS, SKEW_CLEAR_SECONDS = 5.0, 300.0, 3.0
 LATE_SECONDS, LATE_CLEAR_SECONDS = 30.0, 20.0

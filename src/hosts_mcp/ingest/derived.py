@@ -17,6 +17,8 @@ from hosts_mcp.timerange import NS
 
 FACT_ROWS = 24
 """Newest rows per group that a host's interval and core count are taken from."""
+FACTS_AFTER_NS = 60 * NS
+"""Facts hardly change: a host that has them is looked at again when so much newer points have come."""
 FINDING_WINDOW_NS = 1800 * NS
 LEAD_NS = 600 * NS
 """Read before a rollup window, so that its first rate and the damped load have a past."""
@@ -41,8 +43,8 @@ class Derived:
         self._done: dict[int, int] = {}
 
     def facts(self) -> list[tuple[int, dict[str, Any]]]:
-        """(host id, changed facts) of every host with newer points than at the last call."""
-        hosts = {h.id: h for h in self._reader.hosts() if h.newest_ns and self._done.get(h.id) != h.newest_ns}
+        """(host id, changed facts) of every host that has none yet, or much newer points than when it was looked at."""
+        hosts = {h.id: h for h in self._reader.hosts() if self._is_due(h)}
         changed = []
         for host_id, samples in self._reader.newest(hosts, FACT_ROWS).items():
             host = hosts[host_id]
@@ -56,6 +58,12 @@ class Derived:
             if any(getattr(host, name) != value for name, value in facts.items()):
                 changed.append((host_id, facts))
         return changed
+
+    def _is_due(self, host: Host) -> bool:
+        if host.newest_ns is None:
+            return False
+        newer_ns = host.newest_ns - self._done.get(host.id, 0)
+        return newer_ns >= FACTS_AFTER_NS or (newer_ns != 0 and host.interval_ns is None)
 
     def rollups(self, bins: Iterable[tuple[int, int, int]]) -> list[tuple[int, list[Rollup]]]:
         """Five-minute signals of (host id, start, end) bins, by host; neighbouring bins are derived together."""
@@ -75,7 +83,7 @@ class Derived:
         return five_minutes(samples, derive_devices(raw, facts), facts, start_ns, end_ns)
 
     def findings(self, now_ns: int) -> Iterator[tuple[Host, Sequence[FindingRow]]]:
-        """Every host with findings to write."""
+        """Every host that is judged, one by one, with the findings to write; none when nothing changed."""
         for host in self._reader.hosts():
             if host.kind == "container" or host.newest_ns is None:
                 continue
@@ -86,8 +94,7 @@ class Derived:
             devices = derive_devices(self._reader.points(host.id, DEVICE_METRICS, start, end, limit_scrapes=180), facts)
             before = self._reader.findings(host.id, open_only=False, start_ns=start)
             rows = findings.evaluate(host, signals, devices, before, now_ns)
-            if rows and rows != before:
-                yield host, rows
+            yield host, rows if rows != before else ()
 
 
 _DISK_METRICS = tuple(name for name in DEVICE_METRICS if "disk" in name)

@@ -1,4 +1,4 @@
-"""The work behind the way in: settle traces, derive five-minute signals, judge findings, let old data go.
+"""The work behind the way in: settle traces, derive five-minute signals, judge findings, compact, let old data go.
 
 One thread reads and computes on a connection of its own and hands only the writes to the writer thread, so that a
 long computation never delays an acknowledgement. Every job works in slices and yields to the others.
@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 from hosts_mcp.ingest.derived import Derived
@@ -19,8 +20,8 @@ from hosts_mcp.ingest.pipeline import Pipeline
 from hosts_mcp.ingest.runs import runs_of
 from hosts_mcp.otlp.transport import Busy
 from hosts_mcp.settings import Settings
-from hosts_mcp.store.protocol import Store, StoreBusy
-from hosts_mcp.store.sqlite import SqliteWriter
+from hosts_mcp.store.protocol import FindingRow, Host, StoreBusy
+from hosts_mcp.store.sqlite import Checkpointer, SqliteReader, SqliteWriter
 from hosts_mcp.timerange import NS
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ QUIET_NS = 120 * NS
 """A trace without a new span for so long is settled; late spans unsettle it."""
 TRACES_PER_SLICE = 200
 BINS_PER_SLICE = 288
+HOSTS_PER_SLICE = 5
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class _Job:
     period_seconds: float
     work: Callable[[], bool]
     """One slice; True when more waits."""
+    share: float = 1.0
+    """Of a core at most: a job whose work grows with the number of hosts falls behind, not the acknowledgements."""
     derives: bool = False
     """Makes answers of stored data: `catch_up` waits for it."""
     due: float = 0.0
@@ -46,7 +50,7 @@ class _Job:
 class Jobs:
     """`start`, `stop`, and `catch_up` for a caller that wants everything derived now."""
 
-    def __init__(self, pipeline: Pipeline, reader: Store, settings: Settings) -> None:
+    def __init__(self, pipeline: Pipeline, reader: SqliteReader, settings: Settings) -> None:
         self._pipeline = pipeline
         self._reader = reader
         self._settings = settings
@@ -54,14 +58,18 @@ class Jobs:
         self._stopping = threading.Event()
         self._turn = threading.Lock()
         self._run = 0
+        self._checkpoint_log: Checkpointer | None = None
+        self._hours: list[tuple[int, int]] = []
+        self._judging: Iterator[tuple[Host, Sequence[FindingRow]]] | None = None
         self._jobs = (
             _Job("heartbeat", 5.0, self._heartbeat),
             _Job("settle", 1.0, self._settle, derives=True),
             _Job("facts", 2.0, self._facts, derives=True),
             _Job("rollup", 2.0, self._rollup, derives=True),
-            _Job("findings", 10.0, self._findings, derives=True),
+            _Job("findings", 10.0, self._findings, share=0.1, derives=True),
+            _Job("compact", 60.0, self._compact),
             _Job("retain", 30.0, self._retain),
-            _Job("checkpoint", 5.0, self._checkpoint),
+            _Job("checkpoint", 1.0, self._checkpoint),
         )
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
 
@@ -72,6 +80,8 @@ class Jobs:
     def stop(self) -> None:
         self._stopping.set()
         self._thread.join()
+        if self._checkpoint_log is not None:
+            self._checkpoint_log.close()
         self._heartbeat()
 
     def catch_up(self) -> None:
@@ -84,8 +94,10 @@ class Jobs:
         while not self._stopping.wait(0.25):
             for job in self._jobs:
                 if time.monotonic() >= job.due and not self._stopping.is_set():
+                    begun = time.thread_time()
                     more = self._slice(job)
-                    job.due = time.monotonic() + (0.05 if more else job.period_seconds)
+                    rest = (time.thread_time() - begun) * (1 / job.share - 1)
+                    job.due = time.monotonic() + max(rest, 0.05 if more else job.period_seconds)
 
     def _slice(self, job: _Job) -> bool:
         try:
@@ -130,9 +142,28 @@ class Jobs:
         return len(bins) == BINS_PER_SLICE
 
     def _findings(self) -> bool:
-        for host, rows in self._derived.findings(time.time_ns()):
-            self._write(partial(SqliteWriter.write_findings, host_id=host.id, rows=rows))
-        return False
+        if self._judging is None:
+            self._judging = self._derived.findings(time.time_ns())
+        judged = list(islice(self._judging, HOSTS_PER_SLICE))
+        for host, rows in judged:
+            if rows:
+                self._write(partial(SqliteWriter.write_findings, host_id=host.id, rows=rows))
+        if len(judged) < HOSTS_PER_SLICE:
+            self._judging = None
+        return self._judging is not None
+
+    def _compact(self) -> bool:
+        """One piece of one hour: computed here, put in place by the writer."""
+        if not self._hours:
+            self._hours = self._reader.compactable(time.time_ns())[::-1]
+            return bool(self._hours)
+        # Off the list while it is worked on: an hour that cannot be read must not keep the others from their turn.
+        hour = self._hours.pop()
+        piece = self._reader.piece(*hour)
+        if piece is not None:
+            self._write(lambda w: w.compact(piece))
+            self._hours.append(hour)
+        return True
 
     def _retain(self) -> bool:
         now, settings = time.time_ns(), self._settings
@@ -141,5 +172,7 @@ class Jobs:
         )
 
     def _checkpoint(self) -> bool:
-        self._write(lambda w: w.checkpoint())
+        if self._checkpoint_log is None:
+            self._checkpoint_log = Checkpointer(self._settings.db)
+        self._checkpoint_log()
         return False

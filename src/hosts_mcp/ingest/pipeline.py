@@ -12,9 +12,10 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
 
@@ -27,7 +28,7 @@ from hosts_mcp.store.sqlite import SqliteWriter
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-GROUP_SECONDS = 0.010
+GROUP_SECONDS = 0.020
 """How long the first request of a group waits for company before the commit."""
 GROUP_BYTES = 8 * 1024 * 1024
 """A group of this size is committed at once."""
@@ -37,6 +38,8 @@ GROUP_BYTES = 8 * 1024 * 1024
 class _Arrival:
     request: Request
     done: Future[Reply]
+    began: float
+    """`time.perf_counter` when it was queued."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,9 @@ class Counters:
     points: int = 0
     spans: int = 0
     logs: int = 0
+    walked: int = 0
+    """Points that the fast decoder handed to the ordinary walk."""
+    walked_because: Counter[str] = field(default_factory=Counter)
     rejected: int = 0
     bytes: int = 0
     commits: int = 0
@@ -62,6 +68,10 @@ class Counters:
     undecodable: int = 0
     defects: int = 0
     commit_seconds: float = 0.0
+    ack_seconds: float = 0.0
+    """From the queue to the commit, over all requests."""
+    commit_lag_seconds: float | None = None
+    """Age of the oldest request of the last commit."""
 
 
 class _Decode(Protocol):
@@ -88,6 +98,11 @@ class Pipeline:
         self.refusing: str | None = None
         """Why the last commit failed (disk full, file locked …); None while commits succeed."""
 
+    @property
+    def queued(self) -> int:
+        """Requests and jobs that wait for the writer thread."""
+        return self._queue.qsize()
+
     def start(self) -> None:
         """Open the file and begin. Raises what opening raised."""
         self._thread.start()
@@ -103,10 +118,15 @@ class Pipeline:
         """Store one request and return once it is committed. Raises Undecodable or Busy."""
         if self._stopping:
             raise Busy("The server is stopping.")
-        arrival = _Arrival(request, Future())
-        self._queue.put(arrival)
         # Shielded: a sender that hangs up must not unmake the answer of what is being committed.
-        return await asyncio.shield(asyncio.wrap_future(arrival.done))
+        return await asyncio.shield(self._queued(request))
+
+    def _queued(self, request: Request) -> asyncio.Future[Reply]:
+        """Apart from `accept`, where a refusal's traceback would keep the arrival, its body and the refusal itself
+        in a cycle: refused bodies filled memory until the collector of cycles came."""
+        arrival = _Arrival(request, Future(), time.perf_counter())
+        self._queue.put(arrival)
+        return asyncio.wrap_future(arrival.done)
 
     def submit(self, work: Callable[[SqliteWriter], T], *, forgets: bool = False) -> Future[T]:
         """Run a job in the writer thread, inside a transaction of its own. `forgets`: it may remove hosts."""
@@ -171,8 +191,11 @@ class Pipeline:
             self._fail(group, error)
             return job
         self.refusing = None
+        now = time.perf_counter()
         self.counters.commits += 1
-        self.counters.commit_seconds += time.perf_counter() - began
+        self.counters.commit_seconds += now - began
+        self.counters.ack_seconds += sum(now - arrival.began for arrival in group)
+        self.counters.commit_lag_seconds = round(now - group[0].began, 6)
         for arrival, reply in answers:
             _answer(arrival.done, reply)
         return job
@@ -184,7 +207,7 @@ class Pipeline:
             batch = _DECODERS[request.signal](request.body, request.encoding)
         except Undecodable as error:
             count.undecodable += 1
-            _fail(arrival.done, error)
+            _fail(arrival.done, Undecodable(str(error)))  # without a traceback, for the same reason
             return None
         digest = blake2b(request.body, digest_size=16, key=request.signal.encode()).digest()
         self._writer.savepoint()
@@ -251,6 +274,8 @@ class Pipeline:
 def _count_items(count: Counters, batch: Any) -> None:
     if hasattr(batch, "groups"):
         count.points += batch.points
+        count.walked += batch.walked.total()
+        count.walked_because += batch.walked
     elif hasattr(batch, "spans"):
         count.spans += len(batch.spans)
     else:

@@ -5,7 +5,7 @@ Lives in the writer thread. What it remembers is a cache over the file and may b
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from hosts_mcp.hosts.identity import Inventory, hosts_on_points, identify, process_identity
 from hosts_mcp.hosts.status import fresh
-from hosts_mcp.otlp.batch import LogsBatch, MetricsBatch, PointGroup, Resource, TracesBatch, Value
+from hosts_mcp.otlp.batch import LogsBatch, MetricsBatch, PointGroup, Resource, Slot, SpanRecord, TracesBatch, Value
 from hosts_mcp.otlp.transport import Reply, Request
 from hosts_mcp.signals import logs
 from hosts_mcp.signals.catalogue import is_container_metric, is_host_metric, is_process_metric, source_of
@@ -24,6 +24,7 @@ from hosts_mcp.timerange import NS
 Kind = Literal["host", "process", "container", "other"]
 
 REMEMBERED = 100_000
+REMEMBERED_SORTS = 5_000
 LAG_WINDOW_NS = 3600 * NS
 _NAMED_ON_POINTS = frozenset({"telegraf", "vector"})
 _SECRET = ("process.command", "process.command_line", "process.command_args")
@@ -54,6 +55,7 @@ class Placer:
         self._inventory = Inventory(self._writer.hosts())
         self._places: dict[tuple[Any, ...], int] = {}
         self._news: dict[int, _News] = {}
+        self._sorted: dict[tuple[int, str, bool], tuple[tuple[Slot, ...], str, _Kinds]] = {}
         self._lags: dict[int, tuple[int, int, int]] = {}
         self._arrived: Counter[tuple[str, str, str | None, bool]] = Counter()
         self._arrived_ns = 0
@@ -93,14 +95,27 @@ class Placer:
     def _metrics(self, request: Request, batch: MetricsBatch) -> Reply:
         unidentified = False
         for group in batch.groups:
-            source = source_of(group.scope, group.slots)
-            for kind, part in _by_kind(group, source):
+            source, kinds = self._sort(group)
+            for kind, positions in kinds:
+                part = group if positions is None else _pick(group, positions)
                 host = self._keep(request, kind, part, source)
                 unidentified |= host is not None and host.kind == "unidentified"
                 self._arrived[_tally(part, source, host is not None)] += len(part.values)
         for (metric, data), count in batch.other_points.items():
             self._arrived["metrics", f"{_family(metric)} ({data})", None, False] += count
         return _reply(batch.rejected, UNIDENTIFIED if unidentified else "")
+
+    def _sort(self, group: PointGroup) -> tuple[str, _Kinds]:
+        """Source and kinds of a group. The decoder gives the same series as the same tuple, again and again."""
+        is_process = group.resource.text("process.pid") is not None
+        key = (id(group.slots), group.scope, is_process)
+        found = self._sorted.get(key)
+        if found is None:
+            if len(self._sorted) > REMEMBERED_SORTS:
+                self._sorted.clear()
+            source = source_of(group.scope, group.slots)
+            found = self._sorted[key] = (group.slots, source, _by_kind(group.slots, source, is_process))
+        return found[1:]
 
     def _keep(self, request: Request, kind: Kind, group: PointGroup, source: str) -> Host | None:
         """Store one group of one kind; None when it is only counted."""
@@ -157,7 +172,9 @@ class Placer:
         return self._writer.entity("host", host.id, b"", host.attributes, None, group.time_ns, arrived_ns)
 
     def _note(self, host: Host, time_ns: int, arrived_ns: int) -> None:
-        news = self._news.setdefault(host.id, _News())
+        news = self._news.get(host.id)
+        if news is None:
+            news = self._news[host.id] = _News()
         news.newest_ns = max(news.newest_ns, time_ns)
         news.arrived_ns = max(news.arrived_ns, arrived_ns)
         lag = arrived_ns - time_ns
@@ -193,13 +210,19 @@ class Placer:
     # ---- spans and logs ---------------------------------------------------------------------------------------
 
     def _traces(self, request: Request, batch: TracesBatch) -> Reply:
-        placed = []
+        by_resource: dict[Resource, list[SpanRecord]] = defaultdict(list)
         for span in batch.spans:
-            entity = self._service(span.resource, request.peer, span.start_ns, request.arrived_ns)
-            placed.append((entity, span))
-            self._arrived["traces", span.scope or "spans", span.resource.text("service.name"), True] += 1
-        if placed:
-            self._writer.add_spans(placed, request.arrived_ns)
+            by_resource[span.resource].append(span)
+        entities = {}
+        for resource, spans in by_resource.items():
+            begins = [span.start_ns for span in spans]
+            for seen_ns in {min(begins), max(begins)}:
+                entities[resource] = self._service(resource, request.peer, seen_ns, request.arrived_ns)
+            service = resource.text("service.name")
+            for scope, count in Counter(span.scope for span in spans).items():
+                self._arrived["traces", scope or "spans", service, True] += count
+        if batch.spans:
+            self._writer.add_spans([(entities[span.resource], span) for span in batch.spans], request.arrived_ns)
         return _reply(batch.rejected)
 
     def _service(self, resource: Resource, peer: str, seen_ns: int, arrived_ns: int) -> int:
@@ -252,25 +275,27 @@ def _kind_of(metric: str) -> Kind:
     return "host" if is_host_metric(metric) else "other"
 
 
-def _by_kind(group: PointGroup, source: str) -> list[tuple[Kind, PointGroup]]:
-    """The group, cut where its metrics belong to different things; nearly always it is in one piece."""
-    kinds = [_kind_of(slot.metric) for slot in group.slots]
-    if source == "app" or group.resource.text("process.pid") is None:
+_Kinds = tuple[tuple[Kind, tuple[int, ...] | None], ...]
+"""Each kind and the positions of its series; None: all of them."""
+
+
+def _by_kind(slots: Sequence[Slot], source: str, is_process: bool) -> _Kinds:
+    """A group is cut where its metrics belong to different things; nearly always it is in one piece."""
+    kinds = [_kind_of(slot.metric) for slot in slots]
+    if source == "app" or not is_process:
         # Without a pid, or from an SDK, `process.*` describes the sender itself: an application metric.
         kinds = ["other" if kind == "process" else kind for kind in kinds]
     elif source == "hostmetrics":
         kinds = ["process"] * len(kinds)
-    first = kinds[0]
-    if all(kind == first for kind in kinds):
-        return [(first, group)]
-    return [
-        (kind, _pick(group, [i for i, other in enumerate(kinds) if other == kind])) for kind in dict.fromkeys(kinds)
-    ]
+    distinct = tuple(dict.fromkeys(kinds))
+    if len(distinct) == 1:
+        return ((distinct[0], None),)
+    return tuple((kind, tuple(i for i, other in enumerate(kinds) if other == kind)) for kind in distinct)
 
 
 def _pick(group: PointGroup, positions: Sequence[int]) -> PointGroup:
-    return replace(
-        group, slots=tuple(group.slots[i] for i in positions), values=tuple(group.values[i] for i in positions)
+    return group._replace(
+        slots=tuple(group.slots[i] for i in positions), values=tuple(group.values[i] for i in positions)
     )
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from hosts_mcp.ingest.jobs import Jobs
+from hosts_mcp.ingest.memory import return_large_buffers
 from hosts_mcp.ingest.pipeline import Pipeline
 from hosts_mcp.otlp.admission import Admission
 from hosts_mcp.otlp.guard import Guard
 from hosts_mcp.otlp.http import OtlpHttpServer
+from hosts_mcp.otlp.pace import Pace
 from hosts_mcp.otlp.transport import Accept
 from hosts_mcp.settings import Address, Settings
-from hosts_mcp.store.protocol import Store
-from hosts_mcp.store.sqlite import SqliteWriter, open_reader, open_writer
+from hosts_mcp.store.sqlite import SqliteReader, SqliteWriter, open_reader, open_writer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -40,7 +43,7 @@ class Ingest:
         self.endpoints: dict[str, str] = {}
         """'grpc' and 'http' -> the address that is really bound, as HOST:PORT."""
         self.started_ns = 0
-        self.reader: Store
+        self.reader: SqliteReader
 
     @property
     def accept(self) -> Accept:
@@ -56,8 +59,8 @@ class Ingest:
         if self._jobs is not None:
             await asyncio.to_thread(self._jobs.catch_up)
 
-    def counters(self) -> dict[str, float | int | str | None]:
-        """Points, spans, bytes, commits, lag and refusals since start, by name."""
+    def counters(self) -> dict[str, Any]:
+        """Points, spans, bytes, commits, lag and refusals since start, by name; None where nothing is known yet."""
         count = self._pipeline.counters
         return {
             "requests": count.requests,
@@ -67,16 +70,24 @@ class Ingest:
             "bytes": count.bytes,
             "rejected": count.rejected,
             "retries": count.retries,
+            "walked": count.walked,
+            "walked_because": dict(count.walked_because),
             "undecodable": count.undecodable,
             "commits": count.commits,
             "failed_commits": count.failed_commits,
             "defects": count.defects,
             "commit_ms_mean": round(1000 * count.commit_seconds / count.commits, 3) if count.commits else None,
+            "commit_seconds": round(count.commit_seconds, 6),
+            "ack_seconds": round(count.ack_seconds, 6),
+            "commit_lag_seconds": count.commit_lag_seconds,
+            "queued": self._pipeline.queued,
+            "database_bytes": _size_of(self._settings.db),
             "bytes_in_flight": self._admission.in_flight,
             "refusing": self._pipeline.refusing,
         }
 
     async def __aenter__(self) -> Self:
+        return_large_buffers()
         await asyncio.to_thread(self._pipeline.start)
         self.started_ns = time.time_ns()
         self.reader = open_reader(self._settings.db)
@@ -114,9 +125,24 @@ class Ingest:
         # grpc costs a tenth of a second to import: only when it listens.
         from hosts_mcp.otlp.grpc import OtlpGrpcServer
 
-        limit = self._settings.max_request_bytes
-        return OtlpGrpcServer(self.accept, self._admission, address, max_request_bytes=limit, guard=guard)
+        return OtlpGrpcServer(self.accept, self._admission, address, guard=guard, **self._limits())
 
     def _http(self, address: Address, guard: Guard) -> Any:
-        limit = self._settings.max_request_bytes
-        return OtlpHttpServer(self.accept, self._admission, address, max_request_bytes=limit, guard=guard)
+        return OtlpHttpServer(self.accept, self._admission, address, guard=guard, **self._limits())
+
+    def _limits(self) -> dict[str, Any]:
+        settings = self._settings
+        pace = Pace(settings.body_deadline_ns / 1e9, settings.body_rate_bytes)
+        return {"max_request_bytes": settings.max_request_bytes, "pace": pace}
+
+
+def _size_of(db: Path) -> int | None:
+    """Bytes of the file and its write-ahead log; None when there is no file."""
+    db = db.expanduser()
+    try:
+        size = db.stat().st_size
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):
+        size += db.with_name(db.name + "-wal").stat().st_size
+    return size

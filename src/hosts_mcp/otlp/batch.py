@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Value = Any
 """str | bool | int | float | bytes | None | list[Value] | dict[str, Value]"""
@@ -58,8 +58,7 @@ class Slot:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class PointGroup:
+class PointGroup(NamedTuple):
     """Number points of one resource and scope that share time and start time.
 
     `slots` and `values` have the same length and no slot occurs twice. Integers become floats (exact to 2**53).
@@ -84,6 +83,8 @@ class MetricsBatch:
     """Reason in words -> number of points refused; the good ones beside them are in `groups`."""
     ended: int = 0
     """Points flagged 'no recorded value': the end of a series. Neither kept nor rejected."""
+    walked: Counter[str] = field(default_factory=Counter, compare=False)
+    """Why the fast decoder handed something to the ordinary walk -> points kept of it. All of them are in `groups`."""
 
     @property
     def points(self) -> int:

@@ -9,14 +9,17 @@ import re
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from io import BytesIO
 from typing import Any
 
 import uvicorn
 
 from hosts_mcp.otlp import replies
 from hosts_mcp.otlp.admission import Admission, Held
-from hosts_mcp.otlp.compression import TooLarge, UnsupportedEncoding, encodings, inflate
+from hosts_mcp.otlp.compression import TooLarge, UnsupportedEncoding, encodings
 from hosts_mcp.otlp.guard import Guard
+from hosts_mcp.otlp.inflation import inflate
+from hosts_mcp.otlp.pace import Pace
 from hosts_mcp.otlp.transport import Accept, Busy, Request, Signal, Undecodable
 from hosts_mcp.settings import Address
 
@@ -24,10 +27,6 @@ log = logging.getLogger(__name__)
 
 _PATHS = {f"/v1/{signal}": signal for signal in Signal}
 _TYPES = {"application/x-protobuf": False, "application/json": True}
-UNKNOWN_LENGTH = 1024 * 1024
-"""Held for a chunked body at first; more as more arrives."""
-STALL_SECONDS = 30.0
-"""Without a byte for so long, a sender no longer holds its room."""
 
 _Receive = Callable[[], Awaitable[Any]]
 _Send = Callable[[Any], Awaitable[None]]
@@ -41,12 +40,16 @@ class _Answer(Exception):
         self.status, self.message, self.headers = status, message, headers
 
 
+class _TooSlow(Exception):
+    """The body came more slowly than is waited for: HTTP 408."""
+
+
 class _Gone(Exception):
     """The client hung up before its request was complete."""
 
 
 def otlp_app(
-    accept: Accept, admission: Admission, *, max_request_bytes: int, guard: Guard
+    accept: Accept, admission: Admission, *, max_request_bytes: int, guard: Guard, pace: Pace
 ) -> Callable[[Any, _Receive, _Send], Awaitable[None]]:
     """The ASGI application."""
 
@@ -69,18 +72,24 @@ def otlp_app(
     async def _take(signal: Signal, as_json: bool, scope: Any, headers: Mapping[str, str], receive: _Receive) -> Any:
         length = int(text) if (text := headers.get("content-length", "")).isdigit() else None
         if length is not None and length > max_request_bytes:
-            raise _Answer(413, _too_large(max_request_bytes), connection="close")
+            # The connection stays, and what still comes is thrown away: closing it while the sender writes would reset
+            # it, and a sender that never sees the 413 sends the same again.
+            raise _Answer(413, _too_large(max_request_bytes))
         try:
-            async with admission.hold(length if length is not None else UNKNOWN_LENGTH) as held:
-                raw = await _read(receive, max_request_bytes, held)
-                body = inflate(raw, headers.get("content-encoding", ""), max_request_bytes)
-                held.correct(max(len(raw), len(body)))
+            async with admission.hold() as held:
+                raw = await _read(receive, max_request_bytes, pace, held)
+                packing = headers.get("content-encoding", "")
+                body, raw = await inflate(raw, packing, max_request_bytes, held), b""
                 peer = scope["client"][0] if scope.get("client") else ""
-                return await accept(Request(signal, body, "json" if as_json else "protobuf", peer, time.time_ns()))
+                request = Request(signal, body, "json" if as_json else "protobuf", peer, time.time_ns())
+                return await held.until_stored(accept(request))
         except TooLarge:
-            raise _Answer(413, _too_large(max_request_bytes), connection="close") from None
+            raise _Answer(413, _too_large(max_request_bytes)) from None
         except UnsupportedEncoding as error:
-            raise _Answer(415, f"Content-Encoding {str(error)[:40]!r} is unknown: use {encodings()}.") from None
+            unknown = f"Content-Encoding {str(error)[:40]!r} is not understood: use {encodings()}."
+            raise _Answer(415, unknown, **{"accept-encoding": encodings()}) from None
+        except _TooSlow:
+            raise _Answer(408, _too_slow(pace), connection="close") from None
         except Undecodable as error:
             raise _Answer(400, str(error)) from None
         except Busy as error:
@@ -117,22 +126,32 @@ def _too_large(limit: int) -> str:
     return f"The request is larger than {limit} bytes after inflation: send smaller batches, or raise --max-request."
 
 
-async def _read(receive: _Receive, limit: int, held: Held) -> bytes:
-    body = bytearray()
+def _too_slow(pace: Pace) -> str:
+    return (
+        f"The body came too slowly: it must be whole within {pace.seconds:g} s and come at "
+        f"{pace.bytes_per_second} B/s after {pace.grace_seconds:g} s (--body-deadline, --body-rate)."
+    )
+
+
+async def _read(receive: _Receive, limit: int, pace: Pace, held: Held) -> bytes:
+    body, waited = BytesIO(), 0.0
     while True:
+        began = time.monotonic()
         try:
-            message = await asyncio.wait_for(receive(), STALL_SECONDS)
+            async with asyncio.timeout(pace.patience_seconds(body.tell(), waited)):
+                message = await receive()
         except TimeoutError:
-            stalled = f"No byte of the body came for {STALL_SECONDS:g} s: send it again."
-            raise _Answer(503, stalled, **{"retry-after": "1", "connection": "close"}) from None
+            raise _TooSlow from None
+        waited += time.monotonic() - began
         if message["type"] == "http.disconnect":
             raise _Gone
-        body += message.get("body", b"")
-        if len(body) > limit:
+        size = body.tell() + len(message.get("body", b""))
+        if size > limit:
             raise TooLarge
-        held.grow(len(body))
+        await held.take(size)
+        body.write(message.get("body", b""))
         if not message.get("more_body", False):
-            return bytes(body)
+            return body.getvalue()
 
 
 async def _respond(send: _Send, status: int, body: bytes, as_json: bool, headers: Mapping[str, str]) -> None:
@@ -155,9 +174,16 @@ class OtlpHttpServer:
     """Listens inside the running event loop. `start` raises OSError when the address cannot be bound."""
 
     def __init__(
-        self, accept: Accept, admission: Admission, address: Address, *, max_request_bytes: int, guard: Guard
+        self,
+        accept: Accept,
+        admission: Admission,
+        address: Address,
+        *,
+        max_request_bytes: int,
+        guard: Guard,
+        pace: Pace,
     ) -> None:
-        self._app = otlp_app(accept, admission, max_request_bytes=max_request_bytes, guard=guard)
+        self._app = otlp_app(accept, admission, max_request_bytes=max_request_bytes, guard=guard, pace=pace)
         self._address = address
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None

@@ -20,7 +20,8 @@ _RESPONSES: dict[Signal, tuple[Any, str, str]] = {
 
 CODES = {
     400: code_pb2.INVALID_ARGUMENT, 401: code_pb2.UNAUTHENTICATED, 403: code_pb2.PERMISSION_DENIED,
-    404: code_pb2.UNIMPLEMENTED, 405: code_pb2.UNIMPLEMENTED, 413: code_pb2.RESOURCE_EXHAUSTED,
+    404: code_pb2.UNIMPLEMENTED, 405: code_pb2.UNIMPLEMENTED, 408: code_pb2.DEADLINE_EXCEEDED,
+    413: code_pb2.RESOURCE_EXHAUSTED,
     415: code_pb2.INVALID_ARGUMENT, 421: code_pb2.PERMISSION_DENIED, 503: code_pb2.UNAVAILABLE,
 }  # fmt: skip
 """HTTP status -> the gRPC code that stands in the body."""

@@ -1,4 +1,4 @@
-"""One ASGI app on one port: MCP over streamable HTTP and SSE, REST, /healthz and a plain page, behind one guard."""
+"""One ASGI app on one port: MCP over HTTP and SSE, REST, /healthz, /metrics and a plain page, behind one guard."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from hosts_mcp.errors import HostsMcpError
 from hosts_mcp.ingest.server import Ingest
 from hosts_mcp.serve import inside, rest
 from hosts_mcp.serve.asking import Desk
+from hosts_mcp.serve.exposition import CONTENT_TYPE, exposition
 from hosts_mcp.serve.mcp import HostsServer
 from hosts_mcp.serve.presence import SERVICE, from_elsewhere
 from hosts_mcp.serve.problems import problem, problem_of
@@ -80,6 +81,7 @@ class Server:
         routes: list[BaseRoute] = [
             Route("/", self._page),
             Route("/healthz", self._healthz),
+            Route("/metrics", self._metrics),
             *rest.routes(self.desk),
             *inside.routes(lambda: self.ingest),
             *self.mcp.streamable_http_app(transport_security=unguarded, stateless_http=True).routes,
@@ -100,6 +102,9 @@ class Server:
 
     async def _healthz(self, _request: Request) -> Response:
         return JSONResponse(self.health())
+
+    async def _metrics(self, _request: Request) -> Response:
+        return Response(exposition(self.ingest.counters()), media_type=CONTENT_TYPE)
 
     async def _page(self, _request: Request) -> Response:
         hosts = await self.desk.ask(BY_TOOL["list_hosts"], {}, REST_BUDGET)

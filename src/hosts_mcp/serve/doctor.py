@@ -7,10 +7,11 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hosts_mcp import __version__
 from hosts_mcp.answers.base import UNLIMITED, age, plural
@@ -26,6 +27,8 @@ from hosts_mcp.text import human_bytes, human_seconds, quote
 
 SLOW_FSYNC_SECONDS = 0.05
 """A commit waits for one; beyond this a collector's batches begin to queue."""
+WALKED_SHARE = 0.05
+"""More than this is worth knowing: such points cost four times the CPU."""
 _FSYNCS = 5
 _SHOWN = 10
 
@@ -82,8 +85,22 @@ def _server(settings: Settings, server: tuple[presence.Presence, object] | None)
     assert isinstance(health, dict)
     for name, address in (health.get("otlp") or {}).items():
         yield Finding(True, f"OTLP/{name} listens on {address}.")
+    yield from _walked(health.get("counters") or {})
     for sentence in health.get("problems") or ():
         yield Finding(False, str(sentence))
+
+
+def _walked(counters: Mapping[str, Any]) -> Iterator[Finding]:
+    """How much the fast decoder had to hand on: a new way of writing OTLP shows here first."""
+    points, walked = counters.get("points"), counters.get("walked")
+    if not points or walked is None:
+        return
+    reasons = counters.get("walked_because") or {}
+    why = "; ".join(
+        f"{count:,} for {reason}" for reason, count in sorted(reasons.items(), key=lambda r: -r[1]) if count
+    )
+    share = f"{walked / points:.1%} of {plural(points, 'point')} took the slow way in"
+    yield Finding(True if walked <= WALKED_SHARE * points else None, f"{share}{': ' if why else ''}{why}.")
 
 
 def _port(name: str, address: Address) -> Finding:

@@ -44,8 +44,13 @@ Send = Callable[[str, bytes], Awaitable[int]]
 """(signal, body) -> items rejected. Raises Refused."""
 
 
-async def import_file(path: Path, settings: Settings, progress: Callable[[int], None]) -> Imported:
-    """Bring every line in; `progress` is told the bytes read. Raises BadArgument for a file that cannot be read."""
+async def import_file(
+    path: Path, settings: Settings, progress: Callable[[int], None], arrived_ns: int | None = None
+) -> Imported:
+    """Bring every line in; `progress` is told the bytes read. Raises BadArgument for a file that cannot be read.
+
+    `arrived_ns`: when it is taken to have come, where no server holds the database; now when None.
+    """
     result = Imported()
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -58,7 +63,7 @@ async def import_file(path: Path, settings: Settings, progress: Callable[[int], 
         finally:
             room.release()
 
-    async with _way_in(settings) as send, asyncio.TaskGroup() as group:
+    async with _way_in(settings, arrived_ns) as send, asyncio.TaskGroup() as group:
         for number, line, size in _lines(path):
             kind = _KIND.search(line[:4096]) or _KIND.search(line)
             if kind is None:
@@ -93,7 +98,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes, int]]:
 
 
 @asynccontextmanager
-async def _way_in(settings: Settings) -> AsyncIterator[Send]:
+async def _way_in(settings: Settings, arrived_ns: int | None = None) -> AsyncIterator[Send]:
     """Through the server that holds the database, else by holding it ourselves; at the end all is derived."""
     found = presence.find(settings.db)
     if found is not None:
@@ -112,7 +117,7 @@ async def _way_in(settings: Settings) -> AsyncIterator[Send]:
             async def send(signal: str, body: bytes) -> int:
                 for _ in range(_RETRIES):
                     try:
-                        request = Request(Signal(signal), body, "json", "127.0.0.1", time.time_ns())
+                        request = Request(Signal(signal), body, "json", "127.0.0.1", arrived_ns or time.time_ns())
                         return (await ingest.accept(request)).rejected
                     except Busy as error:
                         await asyncio.sleep(error.retry_after_seconds)
@@ -187,6 +192,11 @@ def forget(host: str, settings: Settings) -> str:
         writer = open_writer(settings.db, synchronous=settings.synchronous)
         writer.begin()
         writer.forget(found.id)
+        more = True
+        while more:
+            writer.commit()
+            writer.begin()
+            more = writer.forget_rest()
         writer.commit()
         writer.close()
     return found.key

@@ -40,6 +40,8 @@ def routes(ingest: Callable[[], Ingest]) -> list[Route]:
     async def forget(request: HttpRequest) -> Response:
         host = find_host(ingest().reader, request.path_params["host"])
         await ingest().run(lambda writer: writer.forget(host.id))
+        while await ingest().run(lambda writer: writer.forget_rest()):
+            pass
         return JSONResponse({"forgotten": host.key})
 
     return [

@@ -31,6 +31,8 @@ hosts-mcp knows the machines behind OpenTelemetry traces: host metrics, spans an
 Which tool first, cheapest first:
 - "Why was this trace / request / job slow, failed, killed?" -> was_it_the_box(trace_id). It computes the verdict; \
 believe its evidence and do not guess from single metrics.
+- It died and left no trace, or only "around 02:00" is known -> was_it_the_box(service or host, at).
+- Many traces, "which host hurts us most?" -> blame_report(service, operation or host, range).
 - No trace id yet -> find_traces (by host, service, operation, status, time), then was_it_the_box.
 - "How are my servers?", names of hosts, what is set up or missing -> list_hosts.
 - One box now or at a past moment -> host_status(host, at). Its course over a range -> host_metrics(host, range).

@@ -23,8 +23,10 @@ def document() -> dict[str, Any]:
         [(model, "serialization") for model in models], ref_template="#/components/schemas/{model}"
     )
     paths = {
-        f"/api/v1{question.path}": _path(question, dict(references[model, "serialization"]))
+        f"/api/v1{path}": _path(question, path, dict(references[model, "serialization"]))
         for question, model in zip(QUESTIONS, models, strict=True)
+        for path in (question.path, question.also)
+        if path
     }
     return {
         "openapi": "3.1.0",
@@ -44,10 +46,10 @@ def document() -> dict[str, Any]:
     }
 
 
-def _path(question: Question, reference: dict[str, Any]) -> dict[str, Any]:
+def _path(question: Question, path: str, reference: dict[str, Any]) -> dict[str, Any]:
     method = "post" if question.tool == "query" else "get"
     operation: dict[str, Any] = {
-        "operationId": question.tool,
+        "operationId": question.tool if path == question.path else f"{question.tool}_by_name",
         "summary": question.title,
         "description": question.about,
         "responses": {"200": _answer(question, reference), "default": _PROBLEM_REF},
@@ -56,7 +58,7 @@ def _path(question: Question, reference: dict[str, Any]) -> dict[str, Any]:
         body = {"application/json": {"schema": question.input_schema()}}
         operation["requestBody"] = {"required": True, "content": body}
     else:
-        operation["parameters"] = [_parameter(argument, question.path) for argument in question.arguments]
+        operation["parameters"] = [_parameter(argument, path) for argument in question.arguments]
     if question.tool == "host_status":
         operation["parameters"].append(_STORED_PARAMETER)
     return {method: operation}

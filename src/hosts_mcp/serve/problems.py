@@ -13,6 +13,7 @@ from hosts_mcp.errors import HostsMcpError
 STATUS_OF_CODE: Mapping[str, int] = {
     "no_such_host": 404,
     "no_such_trace": 404,
+    "no_such_service": 404,
     "ambiguous": 409,
     "bad_argument": 400,
     "bad_range": 400,

@@ -32,6 +32,8 @@ class Argument:
     choices: tuple[str, ...] = ()
     least: int = 0
     most: int = 0
+    by_place: bool = False
+    """On the command line it stands by itself, though it may be left out."""
 
     @property
     def required(self) -> bool:
@@ -86,6 +88,8 @@ class Question:
     entry: bool = False
     """Usually asked first: clients that load tools lazily are asked to have this one at hand."""
     search_hint: str = ""
+    also: str = ""
+    """A second REST path of the same question, for when it is asked without what stands in the first."""
     one_size: bool = False
     """A judgement, not a listing: every face gives it with the same evidence, however much room it has."""
 
@@ -275,12 +279,41 @@ QUESTIONS: tuple[Question, ...] = (
             "Did the machine make this trace slow, fail or die? Verdict yes, partly, no or cannot_tell with "
             "confidence; origin (a neighbour on the box, the workload itself, the hypervisor), resource, culprit, "
             "evidence for and against, what was cleared, and what data is missing. Searched over all retention. Ask "
-            "it first for any slow, failed, killed or unfinished trace; ids come from find_traces."
+            "it first for any slow, failed, killed or unfinished trace; ids come from find_traces. Where no trace was "
+            "left (a killed process may leave none), give service or host with at instead: it judges the silence."
         ),
-        arguments=(_TRACE, _DETAIL),
+        arguments=(
+            Argument("trace_id", "text", f"{_TRACE.help}; or empty (default)", "", by_place=True),
+            Argument("service", "text", "instead of trace_id: service.name that fell silent; empty (default)", ""),
+            Argument("host", "text", "instead of trace_id: host whose services fell silent; empty (default)", ""),
+            Argument("at", "text", "with service or host, about when: now (default), now-2h, ISO or epoch; UTC", "now"),
+            _DETAIL,
+        ),
+        also="/was-it-the-box",
         entry=True,
         one_size=True,
         search_hint="slow failed killed trace host cause cpu memory oom disk network steal noisy neighbour",
+    ),
+    Question(
+        tool="blame_report",
+        title="Blame report",
+        command="blame-report",
+        path="/blame-report",
+        about=(
+            "Of the slow and failed traces of a service, an operation, a host or all: how many were the box, the "
+            "code, unknown; by host, resource, origin and culprit. Hosts are ranked by the seconds of pain they "
+            "caused, never by CPU. Use it for many traces or to find which host to fix first; for one trace use "
+            "was_it_the_box. Judges a sample of at most limit traces and says so."
+        ),
+        arguments=(
+            Argument("service", "text", "traces with a span of this service.name; empty (default): any", ""),
+            Argument("operation", "text", "traces with a span of this name; empty (default): any", ""),
+            Argument("host", "text", "traces with a span on this host; empty (default): any", ""),
+            Argument("range", "text", f"{_RANGE}; default 24h", "24h"),
+            Argument("limit", "number", "most traces to judge, 1-200; default 40", 40, (), 1, 200),
+        ),
+        one_size=True,
+        search_hint="which host hurts most, how many slow failed traces were the box, noisy neighbour ranking",
     ),
     Question(
         tool="find_traces",
@@ -338,7 +371,7 @@ QUESTIONS: tuple[Question, ...] = (
             "findings and logs; at most 5 s, 500 rows, 24 KB. Empty sql returns the views and columns. Only for what "
             "no other tool answers."
         ),
-        arguments=(Argument("sql", "text", "one SELECT; empty (default): the schema", ""),),
+        arguments=(Argument("sql", "text", "one SELECT; empty (default): the schema", "", by_place=True),),
         search_hint="sql select custom aggregate",
     ),
 )

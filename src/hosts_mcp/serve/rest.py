@@ -30,7 +30,12 @@ def routes(desk: Desk) -> list[Route]:
 
     asked_by_get = [question for question in QUESTIONS if question.tool != "query"]
     return [
-        *(Route(PREFIX + question.path, _get(desk, question), methods=["GET"]) for question in asked_by_get),
+        *(
+            Route(PREFIX + path, _get(desk, question), methods=["GET"])
+            for question in asked_by_get
+            for path in (question.path, question.also)
+            if path
+        ),
         Route(PREFIX + BY_TOOL["query"].path, _query(desk), methods=["POST"]),
         Route("/openapi.json", openapi, methods=["GET"]),
     ]

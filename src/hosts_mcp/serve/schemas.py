@@ -13,10 +13,25 @@ _NULL = {"type": "null"}
 
 @cache
 def answer_schema(model: type[Answer]) -> dict[str, Any]:
-    """Output schema of a tool: what `Answer.structured` sends. Its root is always an object."""
-    schema: dict[str, Any] = slim(model.model_json_schema(mode="serialization"))
-    schema.pop("description", None)
+    """Output schema of a tool: what `Answer.structured` sends. Its root is always an object.
+
+    Without descriptions: clients check answers with it and show it to no model; OpenAPI has the words.
+    """
+    schema: dict[str, Any] = _wordless(slim(model.model_json_schema(mode="serialization")))
     return {"type": "object", **schema}
+
+
+def _wordless(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_wordless(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    named = ("properties", "$defs")
+    return {
+        key: {name: _wordless(schema) for name, schema in value.items()} if key in named else _wordless(value)
+        for key, value in node.items()
+        if key != "description"
+    }
 
 
 def slim(node: Any) -> Any:

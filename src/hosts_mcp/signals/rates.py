@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import lt
 from typing import NamedTuple
 
 from hosts_mcp.signals.model import RawSeries
@@ -140,6 +141,8 @@ def _often(positions: Sequence[int]) -> bool:
 
 
 def _ever_falls(values: Sequence[float | None]) -> bool:
+    if None not in values:
+        return any(map(lt, values[1:], values))  # type: ignore[arg-type]
     return any(b < a for a, b in pairwise(values) if a is not None and b is not None)
 
 

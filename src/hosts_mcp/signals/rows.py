@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from math import isfinite
+from math import copysign, isfinite
 from operator import itemgetter
 
 from hosts_mcp.otlp.batch import Slot
@@ -38,9 +38,18 @@ class RowPlan:
         return found
 
 
+Rank = tuple[bool, float, float, int]
+
+
+def precedence(value: float, start_ns: int) -> Rank:
+    """Order among readings of one (entity, slot, time): the greatest is the one that counts, 0.0 before -0.0."""
+    return (False, 0.0, 0.0, start_ns) if value != value else (True, value, copysign(1.0, value), start_ns)
+
+
 def plan(slots: Sequence[Slot], source: str) -> RowPlan:  # noqa: ARG001 - one plan per layout and source
     """Compile; worth caching by layout. A slot without a column takes no part."""
-    read = _counted(_distinct(slots))
+    # In one order whatever the sender's, so that sums round alike.
+    read = sorted(_counted(_distinct(slots)), key=lambda item: _order(item[0]))
     by_column: dict[Column, list[_Read]] = defaultdict(list)
     for item in read:
         column = COLUMN_OF.get((item[2].measure, item[2].label))
@@ -66,11 +75,11 @@ def plan(slots: Sequence[Slot], source: str) -> RowPlan:  # noqa: ARG001 - one p
 
 def row(points: Iterable[tuple[Slot, int, int, float]], source: str, tick: int) -> SampleRow:
     """(slot, time, start, value) of one tick, in any order -> its row; the newest point of each slot wins."""
-    newest: dict[Slot, tuple[int, float, int]] = {}
+    newest: dict[Slot, tuple[tuple[int, Rank], float, int]] = {}
     for slot, time_ns, start_ns, value in points:
-        reading = (time_ns, value, start_ns)
-        if slot not in newest or reading > newest[slot]:
-            newest[slot] = reading
+        rank = (time_ns, precedence(value, start_ns))
+        if slot not in newest or rank > newest[slot][0]:
+            newest[slot] = (rank, value, start_ns)
     slots = tuple(sorted(newest, key=_order))
     found = plan(slots, source)
     times: dict[str, int] = {}
@@ -78,7 +87,7 @@ def row(points: Iterable[tuple[Slot, int, int, float]], source: str, tick: int) 
     for slot in slots:
         group = _group_of(slot)
         if group in found.groups:
-            time_ns, _, start_ns = newest[slot]
+            (time_ns, _), _, start_ns = newest[slot]
             if (time_ns, start_ns) > (times.get(group, -1), starts.get(group, -1)):
                 times[group], starts[group] = time_ns, start_ns
     return SampleRow(source, tick, found.reduce([newest[s][1] for s in slots]), times, starts, found.sets)

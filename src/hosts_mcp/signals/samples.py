@@ -6,6 +6,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import sub
 from statistics import median
 
 from hosts_mcp.signals.catalogue import SIGNALS
@@ -39,6 +40,23 @@ def derive(samples: Samples, facts: BoxFacts, names: Iterable[str] | None = None
                 if (wanted is None or series.name in wanted) and any(v is not None for v in series.values):
                     found[series.name] = series
     return found
+
+
+def groups_of(names: Iterable[str], facts: BoxFacts) -> set[str]:
+    """Groups of columns from which `derive` makes these signals just as it makes them from all groups."""
+    wanted = frozenset(names)
+    needed = {group for signal in SIGNALS if signal.name in wanted for group in signal.groups}
+    for groups, _ in _MAKERS:
+        if wanted & _MADE_FROM[groups[0]]:
+            needed.update(groups)
+    if "run_queue" in wanted:
+        needed.add("processes")
+    # Facts that are not known yet are read off these.
+    if facts.cpu_count is None:
+        needed.add("cpu")
+    if facts.memory_bytes is None or "paging" in needed:
+        needed.add("memory")
+    return needed
 
 
 def facts_from(samples: Samples, facts: BoxFacts) -> BoxFacts:
@@ -77,15 +95,25 @@ class _Rates:
             from_zero=series.source not in OWN_START,
         )
 
+        self._seconds = [step.seconds for step in self.steps]
+        self._whole = len(self.steps) == len(series.times_ns) - 1 and all(
+            s.comparable and not s.reset for s in self.steps
+        )
+
     def grown(self, column: str, *, clamps: bool = False) -> Column:
         values = self.series.columns.get(column)
         if values is None:
             return [None] * len(self.steps)
+        if self._whole and None not in values:
+            # What nearly every counter does, without a look at each step: it only grows.
+            grown: Column = list(map(sub, values[1:], values))
+            if not grown or min(grown) >= 0:  # type: ignore[type-var,operator]
+                return grown
         return [increase(step, values[step.before], values[step.after], clamps=clamps) for step in self.steps]
 
     def per_second(self, column: str, scale: float = 1.0) -> Column:
-        pairs = zip(self.steps, self.grown(column), strict=True)
-        return [None if grown is None else scale * grown / step.seconds for step, grown in pairs]
+        pairs = zip(self.grown(column), self._seconds, strict=True)
+        return [None if grown is None else scale * grown / seconds for grown, seconds in pairs]
 
     def make(self, name: str, values: Sequence[float | None], *marks: str) -> SignalSeries:
         starts, ends = [s.since_ns for s in self.steps], [s.until_ns for s in self.steps]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from hosts_mcp.otlp.batch import Event, Link, PointGroup, Resource, SpanRecord, Value
-from hosts_mcp.signals.model import BoxFacts, RawSeries, Rollup, Samples
+from hosts_mcp.signals.model import BIN_NS, BoxFacts, RawSeries, Rollup, Samples
 
 
 class StoreBusy(Exception):
@@ -297,11 +297,18 @@ class Store(Protocol):
         """Wide rows of a host in [start, end), plus one row before `start` per group so that a first rate exists."""
         ...
 
-    def newest(self, host_ids: Iterable[int] | None = None, rows: int = 4) -> Mapping[int, Samples]:
-        """The newest `rows` rows of every group of each host: one seek per host, no scan."""
+    def newest(
+        self, host_ids: Iterable[int] | None = None, rows: int = 4, groups: Iterable[str] | None = None
+    ) -> Mapping[int, Samples]:
+        """The newest `rows` rows of every group (or of those named) of each host: one seek per host, no scan."""
         ...
 
-    def rollup(self, host_id: int, start_ns: int, end_ns: int) -> Rollup: ...
+    def rollup(
+        self, host_id: int, start_ns: int, end_ns: int, names: Iterable[str] | None = None, bin_ns: int = BIN_NS
+    ) -> Rollup:
+        """Five-minute bins that begin in [start, end), of all signals or of those named. A longer `bin_ns` (a multiple)
+        puts them together: means of means, maxima of maxima, no worst disk."""
+        ...
 
     def points(
         self,

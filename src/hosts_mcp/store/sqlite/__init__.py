@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hosts_mcp.store.sqlite.checkpoint import Checkpointer
 from hosts_mcp.store.sqlite.reader import SqliteReader
 from hosts_mcp.store.sqlite.writer import SqliteWriter
 
@@ -18,4 +19,4 @@ def open_reader(path: Path) -> SqliteReader:
     return SqliteReader(path)
 
 
-__all__ = ["SqliteReader", "SqliteWriter", "open_reader", "open_writer"]
+__all__ = ["Checkpointer", "SqliteReader", "SqliteWriter", "open_reader", "open_writer"]

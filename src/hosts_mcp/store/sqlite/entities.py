@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, cast
 
@@ -32,15 +33,20 @@ _SELECT_ENTITIES = (
 
 def hosts(db: sqlite3.Connection) -> list[Host]:
     """All of them, by name."""
-    found = []
-    for row in db.execute(f"{_SELECT_HOSTS} ORDER BY name, id"):
-        values = dict(zip(_HOST, row, strict=True))
-        for name in _JSON:
-            values[name] = from_json(values[name])
-        for name in _TUPLES:
-            values[name] = tuple(values[name])
-        found.append(Host(**(values | {"shared_id": bool(values["shared_id"])})))
-    return found
+    return [Host(*map(_field, _HOST, row)) for row in db.execute(f"{_SELECT_HOSTS} ORDER BY name, id")]
+
+
+def _field(name: str, stored: Any) -> Any:
+    if name in _JSON:
+        return _parsed(stored, name in _TUPLES)
+    return bool(stored) if name == "shared_id" else stored
+
+
+@lru_cache(maxsize=10_000)
+def _parsed(stored: str, as_tuple: bool) -> Any:
+    """Names and attributes of hosts hardly ever change, and the inventory is read all the time."""
+    found = from_json(stored)
+    return tuple(found) if as_tuple else found
 
 
 def entities(db: sqlite3.Connection, where: str, arguments: Iterable[Any]) -> list[Entity]:
@@ -81,6 +87,7 @@ class Directory:
             f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _HOST[1:])}",
             _record(host),
         )
+        self._db.execute("DELETE FROM forgotten WHERE host_id = ?", (host.id,))
 
     # ---- entities
 

@@ -12,6 +12,9 @@ from hosts_mcp.store.sqlite import wide
 from hosts_mcp.store.sqlite.values import ns, text
 
 REQUEST_MEMORY_NS = 3_600_000_000_000
+BACKLOG_NS = 1_000_000_000
+ENDED_NS = 15_000_000_000
+"""A finished root: its children come within a few exports of it."""
 BIN_QUIET_NS = 60_000_000_000
 """A five-minute bin without a later one is derived once nothing has come for so long."""
 _FINDING = "host_id, code, severity, subject, since_ns, until_ns, value, sentence, fix"
@@ -28,10 +31,16 @@ def heartbeat(db: sqlite3.Connection, run_id: int, now_ns: int) -> None:
 
 
 def quiet_traces(db: sqlite3.Connection, now_ns: int, quiet_ns: int, limit: int) -> list[bytes]:
-    """Traces with spans that are in no run yet and to which nothing has come for `quiet_ns`, longest quiet first."""
+    """Traces with spans that are in no run yet and for which nothing more is due, longest quiet first.
+
+    Nothing more is due after `quiet_ns` without a new span; sooner when the root's end is there, and at once when the
+    trace ended longer ago than `quiet_ns`: then it is a backlog (an import, a replay, a collector's retries), whose
+    other spans come with it or not at all. Spans that come later unsettle it.
+    """
     rows = db.execute(
-        "SELECT trace_id FROM trace WHERE settled = 0 AND last_arrived_ns < ? ORDER BY last_arrived_ns LIMIT ?",
-        (now_ns - quiet_ns, limit),
+        "SELECT trace_id FROM trace WHERE settled = 0 AND last_arrived_ns < ?1 AND (last_arrived_ns < ?3 OR end_ns < ?3"
+        " OR (last_arrived_ns < ?2 AND pending = 0 AND root_end_ns IS NOT NULL)) ORDER BY last_arrived_ns LIMIT ?4",
+        (now_ns - min(quiet_ns, BACKLOG_NS), now_ns - min(quiet_ns, ENDED_NS), now_ns - quiet_ns, limit),
     )
     return [row[0] for row in rows]
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from hosts_mcp.otlp.batch import PointGroup, Slot
 from hosts_mcp.signals.model import BIN_NS, TICK_NS, SampleRow
-from hosts_mcp.signals.rows import row
+from hosts_mcp.signals.rows import Rank, precedence, row
 from hosts_mcp.store.sqlite import wide
-from hosts_mcp.store.sqlite.chunks import blobs
+from hosts_mcp.store.sqlite.held import Held
 from hosts_mcp.store.sqlite.ledger import Ledger
-from hosts_mcp.store.sqlite.segments import Segment, precedence, unpack
+from hosts_mcp.store.sqlite.segments import Segment
 from hosts_mcp.store.sqlite.values import ns
 from hosts_mcp.store.sqlite.vocabulary import Layout, Vocabulary
 
@@ -48,6 +48,7 @@ class PointWriter:
     def __init__(self, db: sqlite3.Connection, ledger: Ledger) -> None:
         self._db = db
         self.vocabulary = Vocabulary(db, ledger)
+        self.held = Held(db)
         self._waiting: list[_Waiting] = []
         self._mark = 0
         self._newest_tick: dict[int, int] = {}
@@ -77,6 +78,7 @@ class PointWriter:
         self._mark = 0
         self._newest_tick.clear()
         self._feeds.clear()
+        self.held.clear()
 
     def forget(self, host_id: int) -> None:
         """Nothing of this host waits or is remembered any more."""
@@ -139,17 +141,8 @@ class PointWriter:
 
     def _stored(self, host_id: int, tick: int) -> Iterable[_Reading]:
         """What the file holds of the host itself in this tick."""
-        hosts: dict[int, bool] = {}
-        for blob in blobs(self._db, host_id, tick, tick):
-            for segment in unpack(blob):
-                if segment.time_ns // TICK_NS != tick:
-                    continue
-                of_host = hosts.get(segment.entity)
-                if of_host is None:
-                    kind = self._db.execute("SELECT kind FROM entity WHERE id = ?", (segment.entity,)).fetchone()
-                    of_host = hosts[segment.entity] = kind is not None and kind[0] == "host"
-                if of_host:
-                    yield _Reading(self.vocabulary.layout(segment.layout), segment)
+        for segment in self.held.in_tick(host_id, tick):
+            yield _Reading(self.vocabulary.layout(segment.layout), segment)
 
     def _row(self, source: str, tick: int, readings: Sequence[_Reading]) -> SampleRow:
         """Segments that share no group of columns are reduced by their plans, all others point by point."""
@@ -190,7 +183,7 @@ class PointWriter:
 
 def newest_points(readings: Iterable[_Reading]) -> list[tuple[Slot, int, int, float]]:
     """(slot, time, start, value) of the newest reading of every slot, in an order that is that of the slots."""
-    newest: dict[Slot, tuple[tuple[int, tuple[bool, float, int]], int, float]] = {}
+    newest: dict[Slot, tuple[tuple[int, Rank], int, float]] = {}
     for reading in readings:
         segment = reading.segment
         for slot, value in zip(reading.layout.slots, segment.values, strict=True):

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
-import struct
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
+from itertools import chain
+from operator import itemgetter, lt
 
 from hosts_mcp.otlp.batch import Slot
 from hosts_mcp.signals.model import TICK_NS, RawSeries
+from hosts_mcp.signals.rows import Rank, precedence
 from hosts_mcp.store.protocol import EntityKind, MetricName, Stored
-from hosts_mcp.store.sqlite.chunks import TICKS_PER_HOUR, blobs
-from hosts_mcp.store.sqlite.segments import headers, precedence
+from hosts_mcp.store.sqlite import chunks
+from hosts_mcp.store.sqlite.blocks import Block
+from hosts_mcp.store.sqlite.chunks import TICKS_PER_HOUR
+from hosts_mcp.store.sqlite.segments import headers
 from hosts_mcp.store.sqlite.values import MAX_NS
 from hosts_mcp.store.sqlite.vocabulary import Layout, read_layout
 
 _NAMES_BLOBS = 400
-"""Blobs that `metric_names` looks into: the newest ones say what a host sends."""
+"""Scrapes that `metric_names` looks into: the newest ones say what a host sends."""
 
-Reading = tuple[tuple[bool, float, int], float, int]
-"""(precedence, value, start) of one (entity, slot, time)."""
+_Part = tuple[Sequence[int], Sequence[float], Sequence[int]]
+"""(times, values, starts) of one series out of one block."""
 
 
 class Layouts:
@@ -51,36 +55,73 @@ def points(
     limit_scrapes: int | None,
 ) -> list[RawSeries]:
     """One series per (entity, slot), by entity and slot; each reading once."""
-    wanted = frozenset(metrics)
+    names = frozenset(metrics)
     entities = _entities(db, host_id, entity_kind, start_ns, end_ns, entity_ids)
+    first, last = max(start_ns, 0) // TICK_NS, min(end_ns, MAX_NS) // TICK_NS
+    chosen = None if limit_scrapes is None else _thinned(chunks.ticks(db, host_id, first, last), limit_scrapes)
     positions: dict[int, list[tuple[int, Slot]]] = {}
-    found: dict[tuple[int, str, Slot], dict[int, Reading]] = defaultdict(dict)
-    for first, last in _windows(db, host_id, start_ns, end_ns, limit_scrapes):
-        for blob in blobs(db, host_id, first, last):
-            for number, _, entity, time_ns, start, at in headers(blob):
-                if entity not in entities or not start_ns <= time_ns < end_ns:
-                    continue
-                if not first <= time_ns // TICK_NS <= last:
-                    continue
-                if number not in positions:
-                    slots = layouts.get(db, number).slots
-                    positions[number] = [(i, slot) for i, slot in enumerate(slots) if slot.metric in wanted]
-                for i, slot in positions[number]:
-                    (value,) = struct.unpack_from("<d", blob, at + 8 * i)
-                    series = found[entity, layouts.get(db, number).source, slot]
-                    rank = precedence(value, start)
-                    if time_ns not in series or rank > series[time_ns][0]:
-                        series[time_ns] = (rank, value, start)
-    return [_series(*key, readings) for key, readings in sorted(found.items(), key=lambda f: _order(*f[0]))]
+
+    def wanted(number: int) -> bool:
+        if number not in positions:
+            slots = layouts.get(db, number).slots
+            positions[number] = [(i, slot) for i, slot in enumerate(slots) if slot.metric in names]
+        return bool(positions[number])
+
+    found: dict[tuple[int, str, Slot], list[_Part]] = defaultdict(list)
+    for block in chunks.read(db, host_id, first, last, wanted, chosen):
+        source = layouts.get(db, block.layout).source
+        rows = _rows(block, entities, start_ns, end_ns, chosen)
+        for i, slot in positions[block.layout] if rows else ():
+            values = block.column(i)
+            for entity, (pick, times, starts) in rows.items():
+                found[entity, source, slot].append((times, pick(values), starts))
+    return [_series(*key, parts) for key, parts in sorted(found.items(), key=lambda f: _order(*f[0]))]
+
+
+_Picked = tuple[Callable[[Sequence[float]], Sequence[float]], Sequence[int], Sequence[int]]
+
+
+def _rows(
+    block: Block, entities: Container[int], start_ns: int, end_ns: int, chosen: Container[int] | None
+) -> dict[int, _Picked]:
+    """By entity: how to pick its rows out of a column, their times and their starts."""
+    own: dict[int, list[int]] = defaultdict(list)
+    for row, (entity, time_ns) in enumerate(zip(block.entities, block.times_ns, strict=True)):
+        inside = start_ns <= time_ns < end_ns and (chosen is None or time_ns // TICK_NS in chosen)
+        if inside and entity in entities:
+            own[entity].append(row)
+    return {entity: _pick(block, rows) for entity, rows in own.items()}
+
+
+def _pick(block: Block, rows: Sequence[int]) -> _Picked:
+    if len(rows) == rows[-1] - rows[0] + 1:
+        part = slice(rows[0], rows[-1] + 1)
+        return itemgetter(part), block.times_ns[part], block.starts_ns[part]
+    pick = itemgetter(*rows)
+    return pick, pick(block.times_ns), pick(block.starts_ns)
 
 
 def _order(entity: int, source: str, slot: Slot) -> tuple[int, str, str, str]:
     return entity, source, slot.metric, repr(slot.attributes)
 
 
-def _series(entity: int, source: str, slot: Slot, readings: dict[int, Reading]) -> RawSeries:
-    times = sorted(readings)
-    return RawSeries(entity, slot, times, [readings[t][1] for t in times], [readings[t][2] for t in times], source)
+def _series(entity: int, source: str, slot: Slot, parts: Sequence[_Part]) -> RawSeries:
+    times, values, starts = (list(chain.from_iterable(column)) for column in zip(*parts, strict=True))
+    series: _Part = (times, values, starts)
+    if not all(map(lt, times, times[1:])):
+        series = _merged(*series)
+    return RawSeries(entity, slot, *series, source)
+
+
+def _merged(times: Sequence[int], values: Sequence[float], starts: Sequence[int]) -> _Part:
+    """In order of time, of several readings at one time the one that counts."""
+    readings: dict[int, tuple[Rank, float, int]] = {}
+    for time_ns, value, start_ns in zip(times, values, starts, strict=True):
+        rank = precedence(value, start_ns)
+        if time_ns not in readings or rank > readings[time_ns][0]:
+            readings[time_ns] = (rank, value, start_ns)
+    ordered = sorted(readings)
+    return ordered, [readings[t][1] for t in ordered], [readings[t][2] for t in ordered]
 
 
 def _entities(
@@ -94,30 +135,14 @@ def _entities(
     return found if ids is None else found.intersection(ids)
 
 
-def _windows(
-    db: sqlite3.Connection, host_id: int, start_ns: int, end_ns: int, limit: int | None
-) -> Sequence[tuple[int, int]]:
-    """Runs of ticks to read: the whole window, or `limit` scrapes spread evenly, the first and the last among them."""
-    first, last = max(start_ns, 0) // TICK_NS, min(end_ns, MAX_NS) // TICK_NS
-    if limit is None:
-        return [(first, last)]
-    ticks = [
-        row[0]
-        for row in db.execute(
-            "SELECT DISTINCT tick FROM scrape WHERE host_id = ? AND tick BETWEEN ? AND ? ORDER BY tick",
-            (host_id, first, last),
-        )
-    ]
-    hours = db.execute(
-        "SELECT DISTINCT hour FROM chunk WHERE host_id = ? AND hour BETWEEN ? AND ? ORDER BY hour",
-        (host_id, first // TICKS_PER_HOUR, last // TICKS_PER_HOUR),
-    )
-    whole = [(hour * TICKS_PER_HOUR, (hour + 1) * TICKS_PER_HOUR - 1) for (hour,) in hours]
+def _thinned(ticks: Sequence[int], limit: int) -> frozenset[int] | None:
+    """Ticks of `limit` scrapes spread evenly, the first and the last among them; None when there are no more."""
     scrapes = _scrapes(ticks)
-    if len(scrapes) > limit:
-        step = (len(scrapes) - 1) / max(limit - 1, 1)
-        scrapes = [scrapes[round(i * step)] for i in range(max(limit, 2))]
-    return [*((max(a, first), min(b, last)) for a, b in whole), *scrapes]
+    if len(scrapes) <= limit:
+        return None
+    step = (len(scrapes) - 1) / max(limit - 1, 1)
+    picked = (scrapes[round(i * step)] for i in range(max(limit, 2)))
+    return frozenset(tick for scrape in picked for tick in scrape)
 
 
 def _scrapes(ticks: Sequence[int]) -> list[tuple[int, int]]:
@@ -132,15 +157,16 @@ def _scrapes(ticks: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def metric_names(db: sqlite3.Connection, layouts: Layouts, host_id: int) -> list[MetricName]:
-    """What the newest scrapes of the host hold."""
+    """What the newest scrapes of the host hold, or its newest compacted hour when there are none."""
     newest = db.execute(
         "SELECT v FROM scrape WHERE host_id = ? ORDER BY tick DESC LIMIT ?", (host_id, _NAMES_BLOBS)
     ).fetchall()
-    if not newest:
-        last = db.execute("SELECT max(hour) FROM chunk WHERE host_id = ?", (host_id,)).fetchone()[0]
-        if last is not None:
-            newest = [(blob,) for blob in blobs(db, host_id, last * TICKS_PER_HOUR, (last + 1) * TICKS_PER_HOUR - 1)]
     pairs = {(number, entity) for (blob,) in newest for number, _, entity, *_ in headers(blob)}
+    hour = db.execute("SELECT max(hour) FROM chunk WHERE host_id = ?", (host_id,)).fetchone()[0]
+    if not pairs and hour is not None:
+        first = hour * TICKS_PER_HOUR
+        for block in chunks.read(db, host_id, first, first + TICKS_PER_HOUR - 1):
+            pairs.update((block.layout, entity) for entity in block.entities)
     kinds: dict[int, EntityKind] = dict(db.execute("SELECT id, kind FROM entity WHERE host_id = ?", (host_id,)))
     series: dict[tuple[str, str, str, EntityKind], set[tuple[int, Slot]]] = defaultdict(set)
     for number, entity in pairs:
@@ -151,39 +177,32 @@ def metric_names(db: sqlite3.Connection, layouts: Layouts, host_id: int) -> list
 
 
 def stored(db: sqlite3.Connection, layouts: Layouts, host_id: int) -> Stored:
-    """Every reading once, tick by tick, so that memory holds one tick (or one compacted hour) at a time."""
+    """Every reading once, hour by hour, so that memory holds one hour at a time."""
     total = 0
     series: set[tuple[int, Slot]] = set()
-    seen_with: set[tuple[int, int]] = set()
-    here: set[tuple[int, int, Slot]] = set()
-    for blob in _by_hour(db, host_id):
-        if blob is None:
-            total += len(here)
-            here.clear()
-            continue
-        for number, _, entity, time_ns, _, _ in headers(blob):
-            slots = layouts.get(db, number).slots
-            here.update((entity, time_ns, slot) for slot in slots)
-            if (number, entity) not in seen_with:
-                seen_with.add((number, entity))
-                series.update((entity, slot) for slot in slots)
+    for hour in _hours(db, host_id):
+        here: dict[tuple[int, Slot], set[int]] = defaultdict(set)
+        first = hour * TICKS_PER_HOUR
+        for block in chunks.read(db, host_id, first, first + TICKS_PER_HOUR - 1):
+            slots = layouts.get(db, block.layout).slots
+            times: dict[int, list[int]] = defaultdict(list)
+            for entity, time_ns in zip(block.entities, block.times_ns, strict=True):
+                times[entity].append(time_ns)
+            for entity, own in times.items():
+                for slot in slots:
+                    here[entity, slot].update(own)
+        total += sum(map(len, here.values()))
+        series.update(here)
     kinds = {entity for entity, _ in series}
     rows = db.execute("SELECT id, pid, started_ns FROM entity WHERE host_id = ? AND kind = 'process'", (host_id,))
     processes = {(pid, started) for entity, pid, started in rows if entity in kinds}
-    return Stored(total + len(here), len(series), len(processes))
+    return Stored(total, len(series), len(processes))
 
 
-def _by_hour(db: sqlite3.Connection, host_id: int) -> Iterable[bytes | None]:
-    """All blobs of the host; None after each stretch that shares no reading with the rest."""
-    hours = {row[0] for row in db.execute("SELECT DISTINCT hour FROM chunk WHERE host_id = ?", (host_id,))}
-    for hour in sorted(hours):
-        yield from blobs(db, host_id, hour * TICKS_PER_HOUR, (hour + 1) * TICKS_PER_HOUR - 1)
-        yield None
-    before = None
-    for tick, blob in db.execute("SELECT tick, v FROM scrape WHERE host_id = ? ORDER BY tick, id", (host_id,)):
-        if tick // TICKS_PER_HOUR in hours:
-            continue
-        if tick != before:
-            yield None
-            before = tick
-        yield blob
+def _hours(db: sqlite3.Connection, host_id: int) -> list[int]:
+    rows = db.execute(
+        "SELECT hour FROM chunk WHERE host_id = ?1 UNION "
+        f"SELECT tick / {TICKS_PER_HOUR} FROM scrape WHERE host_id = ?1",
+        (host_id,),
+    )
+    return sorted(row[0] for row in rows)

@@ -21,7 +21,9 @@ _SPAN = (
     "FROM span JOIN entity AS e ON e.id = entity_id WHERE trace = ? ORDER BY start_ns, span_id"
 )
 _RUN = (
-    "SELECT trace_id, service, operation.name, host_id, root, start_ns, duration_ns, self_ns, spans, outcome "
+    "SELECT trace_id, service, operation.name, "
+    "CASE WHEN host_id NOT IN (SELECT host_id FROM forgotten) THEN host_id END, root, start_ns, "
+    "duration_ns, self_ns, spans, outcome "
     "FROM operation_run JOIN operation ON operation.id = operation_id"
 )
 _ORDERS: Mapping[str, str] = {

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hosts_mcp.errors import StoreUnusable
-from hosts_mcp.signals.model import TICK_NS, RawSeries, Samples
+from hosts_mcp.signals.model import BIN_NS, TICK_NS, RawSeries, Samples
 from hosts_mcp.store.protocol import (
     About,
     Arrived,
@@ -29,7 +29,18 @@ from hosts_mcp.store.protocol import (
     TraceFilter,
     TraceSummary,
 )
-from hosts_mcp.store.sqlite import entities, jobs, query, read_points, read_samples, read_traces, schema, views, wide
+from hosts_mcp.store.sqlite import (
+    compaction,
+    entities,
+    jobs,
+    query,
+    read_points,
+    read_samples,
+    read_traces,
+    schema,
+    views,
+    wide,
+)
 from hosts_mcp.store.sqlite.values import MAX_NS
 from hosts_mcp.text import human_bytes, human_seconds
 from hosts_mcp.timerange import NS
@@ -188,14 +199,19 @@ class SqliteReader:
         with self._reading() as db:
             return read_samples.samples(db, self._columns, host_id, start_ns, min(end_ns, MAX_NS), groups)
 
-    def newest(self, host_ids: Iterable[int] | None = None, rows: int = 4) -> Mapping[int, Samples]:
+    def newest(
+        self, host_ids: Iterable[int] | None = None, rows: int = 4, groups: Iterable[str] | None = None
+    ) -> Mapping[int, Samples]:
+        some = None if groups is None else [group for group in self._columns.groups if group in set(groups)]
         with self._reading() as db:
             wanted = [row[0] for row in db.execute("SELECT id FROM host")] if host_ids is None else host_ids
-            return {host_id: read_samples.newest(db, self._columns, host_id, rows) for host_id in wanted}
+            return {host_id: read_samples.newest(db, self._columns, host_id, rows, some) for host_id in wanted}
 
-    def rollup(self, host_id: int, start_ns: int, end_ns: int) -> Rollup:
+    def rollup(
+        self, host_id: int, start_ns: int, end_ns: int, names: Iterable[str] | None = None, bin_ns: int = BIN_NS
+    ) -> Rollup:
         with self._reading() as db:
-            return wide.read_rollup(db, host_id, start_ns, min(end_ns, MAX_NS))
+            return wide.read_rollup(db, host_id, start_ns, min(end_ns, MAX_NS), names, bin_ns)
 
     def points(
         self,
@@ -220,6 +236,18 @@ class SqliteReader:
     def stored(self, host_id: int) -> Stored:
         with self._reading() as db:
             return read_points.stored(db, self._layouts, host_id)
+
+    # ---- what the jobs compute beside the writer
+
+    def compactable(self, now_ns: int) -> list[tuple[int, int]]:
+        """(host id, hour) of every hour that waits to be compacted."""
+        with self._reading() as db:
+            return list(compaction.due(db, now_ns))
+
+    def piece(self, host_id: int, hour: int) -> compaction.Piece | None:
+        """The next piece of such an hour, for `SqliteWriter.compact`; None when nothing is left of it."""
+        with self._reading() as db:
+            return compaction.piece(db, host_id, hour)
 
     # ---- traces
 

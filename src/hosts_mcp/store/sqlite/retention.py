@@ -7,8 +7,9 @@ signals, runs, findings and hosts of which nothing is left. Then free pages go b
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from itertools import takewhile
+from itertools import accumulate, takewhile
 
 from hosts_mcp.store.sqlite.chunks import TICKS_PER_HOUR
 from hosts_mcp.store.sqlite.jobs import REQUEST_MEMORY_NS
@@ -22,6 +23,16 @@ _SWEEP_NS = 3_600_000_000_000
 _LAYOUT_MARGIN_NS = 2 * 86_400_000_000_000
 """A layout's last use is written at most once a day."""
 
+_OF_HOST = (
+    ("scrape", "id", 1),
+    ("chunk", "id", 100),
+    ("sample", "host_id, source, tick", 1),
+    ("signals_5m", "host_id, start_ns", 1),
+)
+"""Tables of which a host may have many rows, their keys, and how many of other rows one of theirs weighs."""
+
+_POINTS_PER_ROW = 500
+
 Step = Callable[[int, int], bool]
 """(delete what arrived before this, at most so many rows) -> whether there was any."""
 
@@ -30,14 +41,17 @@ class Retention:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._swept_ns = 0
+        self._sweeps: list[Step] = []
+        self.traces_went = False
         self.numbers_went = False
-        """Traces, entities, layouts or slots were deleted: caches that hold their numbers are void."""
+        """Traces; entities, layouts or slots were deleted: caches that hold their numbers are void."""
 
     def step(self, now_ns: int, retention_ns: int, retention_long_ns: int, max_size_bytes: int, step_rows: int) -> bool:
         """One small step; True while more waits."""
         self._note({"retention_ns": retention_ns, "retention_long_ns": retention_long_ns, "max_bytes": max_size_bytes})
         short, long = now_ns - retention_ns, now_ns - retention_long_ns
         steps: Sequence[tuple[Step, int]] = (
+            (lambda _, rows: self.forget_rest(rows), now_ns),
             (self._requests, now_ns - REQUEST_MEMORY_NS),
             (self._points, short),
             (self._chunks, short),
@@ -54,30 +68,48 @@ class Retention:
             return True
         if now_ns - self._swept_ns > _SWEEP_NS:
             self._swept_ns = now_ns
-            self._sweep(short, long)
+            self._sweeps = [self._layouts, self._operations, self._runs_of_servers, self._hosts, self._entities]
+        if self._sweeps:
+            sweep = self._sweeps[-1]
+            if not sweep(long if sweep in (self._hosts, self._runs_of_servers) else short, step_rows):
+                self._sweeps.pop()
             return True
         return self._free_pages()
 
     def forget(self, host_id: int) -> None:
-        """Everything of one host, within the caller's transaction."""
+        """Let a host go, within the caller's transaction: no question finds it any more. What may be much (points,
+        wide rows, five-minute signals, processes) is deleted by later steps."""
         db, of_host = self._db, (host_id,)
-        points = sum(
-            db.execute(f"SELECT coalesce(sum(points), 0) FROM {table} WHERE host_id = ?", of_host).fetchone()[0]
-            for table in ("scrape", "chunk")
-        )
-        self._count("points", points)
         db.execute(
-            "DELETE FROM entity_attributes WHERE entity_id IN "
-            "(SELECT id FROM entity WHERE host_id = ? AND kind <> 'service')", of_host
+            "UPDATE entity SET host_id = NULL, join_rule = NULL, join_confidence = NULL "
+            "WHERE host_id = ? AND kind = 'service'", of_host
         )  # fmt: skip
-        db.execute("DELETE FROM entity WHERE host_id = ? AND kind <> 'service'", of_host)
-        db.execute(
-            "UPDATE entity SET host_id = NULL, join_rule = NULL, join_confidence = NULL WHERE host_id = ?", of_host
-        )
-        db.execute("UPDATE operation_run SET host_id = NULL WHERE host_id = ?", of_host)
-        for table in ("scrape", "chunk", "sample", "feed", "touched", "signals_5m", "finding", "kept_log"):
+        for table in ("feed", "touched", "finding", "kept_log"):
             db.execute(f"DELETE FROM {table} WHERE host_id = ?", of_host)
         db.execute("DELETE FROM host WHERE id = ?", of_host)
+        db.execute("INSERT OR REPLACE INTO forgotten VALUES (?, 0)", of_host)
+
+    def forget_rest(self, rows: int) -> bool:
+        """Delete some rows of a forgotten host; False when there are none any more."""
+        found = self._db.execute("SELECT host_id FROM forgotten WHERE NOT done LIMIT 1").fetchone()
+        if found is None:
+            return False
+        for table, key, weight in _OF_HOST:
+            some = f"SELECT {key} FROM {table} WHERE host_id = ? LIMIT ?"
+            arguments = (found[0], max(1, rows // weight))
+            if table in ("scrape", "chunk"):
+                points = self._db.execute(
+                    f"SELECT coalesce(sum(points), 0) FROM {table} WHERE id IN ({some})", arguments
+                )
+                self._count("points", points.fetchone()[0])
+            if self._delete(f"DELETE FROM {table} WHERE ({key}) IN ({some})", *arguments):
+                return True
+        entities = self._db.execute("SELECT id FROM entity WHERE host_id = ? LIMIT ?", (found[0], rows)).fetchall()
+        if entities:
+            self._delete_entities(entities)
+            return True
+        self._db.execute("UPDATE forgotten SET done = 1 WHERE host_id = ?", found)
+        return True
 
     def _note(self, limits: dict[str, int]) -> None:
         """Put the limits in force into the file, where readers in other processes find them."""
@@ -104,10 +136,13 @@ class Retention:
         return True
 
     def _chunks(self, before_ns: int, rows: int) -> bool:
+        """A chunk brings its hour's wide rows with it: the fewer of them, the more points it has."""
         query = "SELECT arrived_ns, id, points, host_id, hour FROM chunk ORDER BY id LIMIT ?"
-        old = self._old(query, before_ns, max(1, rows // 100))
+        old = self._old(query, before_ns, max(1, rows // 50))
         if not old:
             return False
+        reached = list(accumulate(row[2] for row in old))
+        old = old[: max(1, bisect_right(reached, rows * _POINTS_PER_ROW))]
         self._db.execute("DELETE FROM chunk WHERE id <= ?", (old[-1][1],))
         self._count("points", sum(row[2] for row in old))
         self._delete_samples(
@@ -143,7 +178,7 @@ class Retention:
                 self._db.execute("DELETE FROM trace_entity WHERE trace = ?", (trace,))
                 self._db.execute("DELETE FROM trace WHERE id = ?", (trace,))
                 self._count("traces", 1)
-        self.numbers_went |= bool(old)
+        self.traces_went |= bool(old)
         return bool(old)
 
     def _details(self, before_ns: int, rows: int) -> bool:
@@ -201,26 +236,50 @@ class Retention:
 
     # ---- what nothing refers to
 
-    def _sweep(self, short_ns: int, long_ns: int) -> None:
-        db = self._db
-        db.execute("DELETE FROM entity WHERE kind <> 'host' AND last_arrived_ns < ?", (short_ns,))
-        db.execute(
-            "DELETE FROM entity WHERE kind = 'host' AND last_arrived_ns < ? AND NOT EXISTS "
-            "(SELECT 1 FROM scrape WHERE scrape.host_id = entity.host_id)", (short_ns,)
-        )  # fmt: skip
-        db.execute("DELETE FROM entity_attributes WHERE entity_id NOT IN (SELECT id FROM entity)")
-        db.execute("DELETE FROM operation WHERE id NOT IN (SELECT operation_id FROM operation_run)")
-        db.execute("DELETE FROM server_run WHERE alive_ns < ?", (long_ns,))
-        db.execute("DELETE FROM arrival WHERE last_arrived_ns < ?", (long_ns,))
-        for (host_id,) in db.execute("SELECT id FROM host WHERE last_arrived_ns < ?", (long_ns,)).fetchall():
+    def _entities(self, before_ns: int, rows: int) -> bool:
+        old = self._db.execute(
+            "SELECT id FROM entity WHERE last_arrived_ns < ? AND (kind <> 'host' OR NOT EXISTS "
+            "(SELECT 1 FROM scrape WHERE scrape.host_id = entity.host_id) AND NOT EXISTS "
+            "(SELECT 1 FROM chunk WHERE chunk.host_id = entity.host_id)) LIMIT ?",
+            (before_ns, rows),
+        ).fetchall()
+        self._delete_entities(old)
+        return bool(old)
+
+    def _delete_entities(self, ids: Sequence[tuple[int]]) -> None:
+        self._db.executemany("DELETE FROM entity_attributes WHERE entity_id = ?", ids)
+        self._db.executemany("DELETE FROM entity WHERE id = ?", ids)
+        self.numbers_went |= bool(ids)
+
+    def _hosts(self, before_ns: int, _rows: int) -> bool:
+        for (host_id,) in self._db.execute("SELECT id FROM host WHERE last_arrived_ns < ?", (before_ns,)).fetchall():
             self.forget(host_id)
-        db.execute("DELETE FROM layout WHERE last_arrived_ns < ?", (short_ns - _LAYOUT_MARGIN_NS,))
+            self.numbers_went = True
+        return False
+
+    def _runs_of_servers(self, before_ns: int, _rows: int) -> bool:
+        self._db.execute("DELETE FROM server_run WHERE alive_ns < ?", (before_ns,))
+        self._db.execute("DELETE FROM arrival WHERE last_arrived_ns < ?", (before_ns,))
+        return False
+
+    def _operations(self, _before_ns: int, _rows: int) -> bool:
+        self._db.execute(
+            "DELETE FROM operation WHERE NOT EXISTS (SELECT 1 FROM operation_run WHERE operation_id = operation.id)"
+        )
+        return False
+
+    def _layouts(self, before_ns: int, _rows: int) -> bool:
+        """Layouts without points, and slots that are in no layout."""
+        before_ns -= _LAYOUT_MARGIN_NS
+        if not self._delete("DELETE FROM layout WHERE last_arrived_ns < ?", before_ns):
+            return False
         used: set[int] = set()
-        for (slots,) in db.execute("SELECT slots FROM layout"):
+        for (slots,) in self._db.execute("SELECT slots FROM layout"):
             used.update(unpack_slots(slots))
-        unused = [row for row in db.execute("SELECT id FROM slot").fetchall() if row[0] not in used]
-        db.executemany("DELETE FROM slot WHERE id = ?", unused)
+        unused = [row for row in self._db.execute("SELECT id FROM slot").fetchall() if row[0] not in used]
+        self._db.executemany("DELETE FROM slot WHERE id = ?", unused)
         self.numbers_went = True
+        return False
 
     # ---- pages
 

@@ -133,6 +133,12 @@ def m001_tables(db: Database) -> None:
             db.conn.execute(statement)
 
 
+@MIGRATIONS()
+def m002_forgotten(db: Database) -> None:
+    """Hosts that were forgotten; until `done` rows of them are left to delete, a few at a time."""
+    db.conn.execute("CREATE TABLE forgotten (host_id INTEGER PRIMARY KEY, done INTEGER NOT NULL DEFAULT 0)")
+
+
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """A connection without implicit transactions, usable from any one thread at a time."""
     uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "")

@@ -44,8 +44,3 @@ def headers(blob: bytes) -> Iterator[tuple[int, int, int, int, int, int]]:
         at += HEADER.size
         yield layout, n, entity, time_ns, start_ns, at
         at += n * VALUE_BYTES
-
-
-def precedence(value: float, start_ns: int) -> tuple[bool, float, int]:
-    """Order among readings of one (entity, slot, time): the greatest is the one that counts."""
-    return (False, 0.0, start_ns) if value != value else (True, value, start_ns)

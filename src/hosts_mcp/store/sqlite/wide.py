@@ -13,13 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hosts_mcp.signals.catalogue import COLUMNS, GROUPS, SIGNALS
-from hosts_mcp.signals.model import TICK_NS, GroupSeries, SampleRow
+from hosts_mcp.signals.model import BIN_NS, TICK_NS, GroupSeries, SampleRow
 from hosts_mcp.store.protocol import Rollup
 from hosts_mcp.store.sqlite.values import ns
 
 COLUMNS_OF: Mapping[str, tuple[str, ...]] = {
     group: tuple(column.name for column in COLUMNS if column.group == group) for group in GROUPS
 }
+_SET_BITS = 0x7FFFFFFF
+"""Of a fingerprint as many bits are kept as tell two sets apart in four bytes; there are a dozen in every row."""
 SIGNAL_NAMES: tuple[str, ...] = tuple(signal.name for signal in SIGNALS)
 _SAMPLE = (
     *(("host_id", "source", "tick", "start_ns")),
@@ -67,7 +69,7 @@ def _record(host_id: int, row: SampleRow) -> list[Any]:
             record += (None, None, None)
         else:
             start = ns(row.starts.get(group, 0))
-            record += (time - begin, None if start == common else start, row.sets.get(group, 0))
+            record += (time - begin, None if start == common else start, row.sets.get(group, 0) & _SET_BITS)
     get = row.values.get
     record += [get(name) for name in _VALUE_NAMES]
     return record
@@ -96,7 +98,8 @@ class SampleColumns:
         """`SELECT` of the tick, the row's start, then per group offset, start, set and its columns."""
         parts = ["tick", "start_ns"]
         for group in groups:
-            parts += (f"{group}_offset_ns", f"{group}_start_ns", f"{group}_set", *self.groups[group])
+            fingerprint = f"{group}_set & {_SET_BITS}"
+            parts += (f"{group}_offset_ns", f"{group}_start_ns", fingerprint, *self.groups[group])
         return f"SELECT {', '.join(parts)} FROM sample"
 
     def series(self, groups: Sequence[str], source: str, rows: Sequence[Sequence[Any]]) -> dict[str, GroupSeries]:
@@ -148,14 +151,28 @@ def write_rollup(db: sqlite3.Connection, host_id: int, rollup: Rollup, derived_n
     db.executemany(_INSERT_ROLLUP, rows)
 
 
-def read_rollup(db: sqlite3.Connection, host_id: int, start_ns: int, end_ns: int) -> Rollup:
-    """Bins that begin in [start, end)."""
+def read_rollup(
+    db: sqlite3.Connection,
+    host_id: int,
+    start_ns: int,
+    end_ns: int,
+    wanted: Iterable[str] | None = None,
+    bin_ns: int = BIN_NS,
+) -> Rollup:
+    """Bins that begin in [start, end), of all signals or of those wanted; `bin_ns`: so many put together."""
     present = {row[1] for row in db.execute("PRAGMA table_info(signals_5m)")}
-    names = [name for name in SIGNAL_NAMES if f"{name}_mean" in present]
-    columns = [f"{name}_{part}" for name in names for part in ("mean", "max")]
+    some = set(SIGNAL_NAMES if wanted is None else wanted)
+    names = [name for name in SIGNAL_NAMES if name in some and f"{name}_mean" in present]
+    if bin_ns == BIN_NS:
+        columns = ["start_ns", "worst_disk", *(f"{name}_{part}" for name in names for part in ("mean", "max"))]
+        grouping = ""
+    else:
+        columns = [f"start_ns / {bin_ns} * {bin_ns} AS bin", "NULL"]
+        columns += [part for name in names for part in (f"avg({name}_mean)", f"max({name}_max)")]
+        grouping = "GROUP BY bin"
     rows = db.execute(
-        f"SELECT start_ns, worst_disk, {', '.join(columns)} FROM signals_5m "
-        "WHERE host_id = ? AND start_ns >= ? AND start_ns < ? ORDER BY start_ns",
+        f"SELECT {', '.join(columns)} FROM signals_5m WHERE host_id = ? AND start_ns >= ? AND start_ns < ? "
+        f"{grouping} ORDER BY start_ns",
         (host_id, start_ns, end_ns),
     ).fetchall()
     if not rows:

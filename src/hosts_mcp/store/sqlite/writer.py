@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from hosts_mcp.otlp.batch import PointGroup, SpanRecord, Value
 from hosts_mcp.store.protocol import Arrived, Entity, EntityKind, FindingRow, Host, KeptLog, Rollup, Run, StoreBusy
-from hosts_mcp.store.sqlite import jobs
+from hosts_mcp.store.sqlite import compaction, jobs
 from hosts_mcp.store.sqlite.entities import Directory, entities, hosts
 from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.points import PointWriter
@@ -252,25 +252,45 @@ class SqliteWriter:
         jobs.write_findings(self._db, host_id, rows)
 
     @_or_busy
+    def compact(self, piece: compaction.Piece) -> bool:
+        """Put a piece (of `SqliteReader.piece`) in place; False when what it was made of has changed meanwhile."""
+        self._points.held.clear()
+        return compaction.put(self._db, piece)
+
+    @_or_busy
     def retain(
         self, now_ns: int, retention_ns: int, retention_long_ns: int, max_size_bytes: int, step_rows: int = 500
     ) -> bool:
         """One small step of deleting what is too old or too much; True while more waits."""
         more = self._retention.step(now_ns, retention_ns, retention_long_ns, max_size_bytes, step_rows)
-        if self._retention.numbers_went:
-            # Their rows are gone: what memory holds of them must not be written again.
-            self._retention.numbers_went = False
-            self._points.vocabulary.clear()
-            self._directory.clear()
-            self._spans.forget_traces()
+        self._drop_caches()
         return more
 
     @_or_busy
     def forget(self, host_id: int) -> None:
-        """Delete a host and everything that came from it; services joined to it are unjoined, their spans stay."""
+        """Let a host go: no question finds it or what came from it any more; services joined to it are unjoined, their
+        spans stay. `forget_rest` (or `retain`, by and by) deletes what is left of it."""
         self._retention.forget(host_id)
         self._points.forget(host_id)
         self._directory.clear()
+
+    @_or_busy
+    def forget_rest(self, step_rows: int = 500) -> bool:
+        """Delete some rows of forgotten hosts; True while more wait."""
+        more = self._retention.forget_rest(step_rows)
+        self._drop_caches()
+        return more
+
+    def _drop_caches(self) -> None:
+        """What retention deleted and memory holds must not be written again."""
+        self._points.held.clear()
+        if self._retention.traces_went:
+            self._retention.traces_went = False
+            self._spans.forget_traces()
+        if self._retention.numbers_went:
+            self._retention.numbers_went = False
+            self._points.vocabulary.clear()
+            self._directory.clear()
 
     def checkpoint(self, truncate: bool = False) -> None:
         """Copy the write-ahead log into the file as far as readers allow. Ends the open transaction first, since

@@ -1,0 +1,172 @@
+"""Load over real sockets: a server process, senders in this one; acknowledged points per second of the server's CPU.
+
+CPU is that of the whole server process (utime + stime of /proc/PID/stat), so decode, commit, checkpoints, jobs and
+transport are in it; the senders' is not. Every acknowledgement is a committed request. `ack` is wall time as a sender
+sees it, on a machine that runs the senders too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import httpx
+
+from benchmarks.fleet import BOOT_NS, SimulatedHost, batched
+from benchmarks.measuring import Row
+
+SECONDS = 12.0
+_EXPORT = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+Send = Callable[[bytes], Awaitable[None]]
+"""One gzip-able request, inflated; returns once it is acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    pid: int
+    grpc: str
+    http: str
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def measure() -> Iterator[Row]:
+    if not Path("/proc/self/stat").exists():
+        yield "load", "needs /proc"
+        return
+    batches = list(batched([SimulatedHost(f"host-{i}", cpus=4 + i % 3, disks=1 + i % 4) for i in range(92)], 16))
+    hosts = [(0, SimulatedHost(f"single-{i}").scrape(_when(i))) for i in range(600)]
+    yield asyncio.run(_flood("acked, HTTP batches of 8,192", [b for _, b in batches], _http, 4))
+    yield asyncio.run(_flood("acked, gRPC batches of 8,192", [b for _, b in batches], _grpc, 4))
+    yield asyncio.run(_flood("acked, single hosts over gRPC", [b for _, b in hosts], _grpc, 32))
+    yield asyncio.run(_thousand())
+
+
+def _when(number: int) -> int:
+    return BOOT_NS + 3600 * 10**9 + number * 10**10
+
+
+async def _flood(
+    name: str, bodies: Sequence[bytes], connect: Callable[[Served], AsyncIterator[Send]], senders: int
+) -> Row:
+    """Every sender sends its next request as soon as the last one is acknowledged; each request is new."""
+    points = sum(_points(body) for body in bodies)
+    queue = iter(bodies)
+    acks: list[float] = []
+
+    async def sender(send: Send) -> None:
+        for body in queue:
+            begun = time.perf_counter()
+            await send(body)
+            acks.append(time.perf_counter() - begun)
+
+    async with _server() as server, contextlib.AsyncExitStack() as stack:
+        sends = [
+            await stack.enter_async_context(contextlib.asynccontextmanager(connect)(server)) for _ in range(senders)
+        ]
+        before = server.cpu_seconds()
+        await asyncio.gather(*map(sender, sends))
+        spent = server.cpu_seconds() - before
+    return name, f"{points / spent / 1e6:.2f} M points/s of CPU, ack p50 {_ms(acks, 50)}, p99 {_ms(acks, 99)}"
+
+
+async def _thousand() -> Row:
+    """1,000 hosts that scrape every 10 s, over 50 connections; evenly spread, as collectors come to be."""
+    hosts = [SimulatedHost(f"host-{i}", cpus=4 + i % 3, disks=1 + i % 4) for i in range(1000)]
+    first, second = ([host.scrape(time.time_ns() + n * 10**10) for host in hosts] for n in (0, 1))
+    acks: list[float] = []
+    async with _server() as server, contextlib.AsyncExitStack() as stack:
+        sends = [await stack.enter_async_context(contextlib.asynccontextmanager(_grpc)(server)) for _ in range(50)]
+        for bodies, measured in ((first, False), (second, True)):
+            before, begun = server.cpu_seconds(), time.perf_counter()
+            tasks = []
+            for number, body in enumerate(bodies):
+                await asyncio.sleep(max(0.0, begun + number / 100 - time.perf_counter()))
+                tasks.append(asyncio.create_task(_timed(sends[number % 50], body, acks if measured else [])))
+            await asyncio.gather(*tasks)
+            spent, took = server.cpu_seconds() - before, time.perf_counter() - begun
+    points = sum(host.points for host in hosts)
+    return "1,000 hosts @10 s over gRPC", (
+        f"{spent / took:.1%} of a core ({points:,} points each 10 s), ack p50 {_ms(acks, 50)}, p99 {_ms(acks, 99)}"
+    )
+
+
+async def _timed(send: Send, body: bytes, acks: list[float]) -> None:
+    begun = time.perf_counter()
+    await send(body)
+    acks.append(time.perf_counter() - begun)
+
+
+@contextlib.asynccontextmanager
+async def _server() -> AsyncIterator[Served]:
+    with tempfile.TemporaryDirectory() as folder:
+        db = Path(folder) / "bench.db"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hosts_mcp.cli", "serve", "--db", str(db), "--listen", "127.0.0.1:0",
+             "--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            yield await _announced(process, db.with_name("bench.db.server.json"))
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+async def _announced(process: subprocess.Popen[bytes], file: Path) -> Served:
+    for _ in range(600):
+        with contextlib.suppress(OSError, ValueError, httpx.HTTPError, KeyError):
+            url = json.loads(file.read_text())["url"]
+            otlp = httpx.get(f"{url}/healthz").json()["otlp"]
+            return Served(process.pid, otlp["grpc"], otlp["http"])
+        await asyncio.sleep(0.05)
+    raise RuntimeError("the server did not start")
+
+
+async def _http(server: Served) -> AsyncIterator[Send]:
+    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+    async with httpx.AsyncClient(timeout=60) as client:
+
+        async def send(body: bytes) -> None:
+            packed = gzip.compress(body, 1)
+            (await client.post(f"http://{server.http}/v1/metrics", content=packed, headers=headers)).raise_for_status()
+
+        yield send
+
+
+async def _grpc(server: Served) -> AsyncIterator[Send]:
+    # A channel of its own each time: channels with equal options share one connection otherwise.
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    async with grpc.aio.insecure_channel(server.grpc, options=options, compression=grpc.Compression.Gzip) as channel:
+        call = channel.unary_unary(_EXPORT)
+
+        async def send(body: bytes) -> None:
+            await call(body, timeout=60)
+
+        yield send
+
+
+def _points(body: bytes) -> int:
+    from hosts_mcp.otlp.decode import decode_metrics
+
+    return decode_metrics(body, "protobuf").points
+
+
+def _ms(seconds: Sequence[float], percent: int) -> str:
+    return f"{1000 * statistics.quantiles(seconds, n=100)[percent - 1]:.0f} ms"

@@ -1,0 +1,126 @@
+"""Made-up boxes that send what a real collector sent: slots, units and several clocks of a recorded scrape.
+
+Values go on from the recorded ones as the kernel counts them: CPU in hundredths of a second, disk times in
+milliseconds, bytes in sectors or pages; series that stood still go on standing still. Deterministic by seed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from hosts_mcp.otlp.batch import PointGroup, Resource, Slot
+from hosts_mcp.otlp.decode import decode_metrics
+from hosts_mcp.store.protocol import Host
+from hosts_mcp.store.sqlite import SqliteWriter
+from hosts_mcp.timerange import NS
+from tests.recordings import requests_in
+
+SCRAPE = Path(__file__).parents[1] / "fixtures" / "recorded" / "v0.160-grpc-nobatch.otlp.gz"
+T0 = 1_760_000_400 * NS
+"""The begin of an hour."""
+_QUANTUM = {"s": 0.01, "By": 512.0}
+"""Smallest step of a counter by its unit; 1 otherwise."""
+
+
+class Box:
+    """One box; `scrape(time)` is what it sends then."""
+
+    def __init__(self, number: int) -> None:
+        self.name = f"box-{number}"
+        self._rng = random.Random(number)
+        self._groups = [g for g in _recorded() if "process.pid" not in g.resource.attributes]
+        self._resource = Resource({"host.name": self.name}, self.name.encode())
+        self._boot_ns = T0 - self._rng.randrange(100_000) * NS
+        self._values = [list(g.values) for g in self._groups]
+        self._rates = [[self._rate(s, v) for s, v in zip(g.slots, g.values, strict=True)] for g in self._groups]
+        self._quanta = [[_quantum(slot) for slot in g.slots] for g in self._groups]
+        self._last_ns = T0
+
+    def _rate(self, slot: Slot, value: float) -> float:
+        """Growth per second of a counter, a hundredth of the size of a gauge."""
+        if not value:
+            return 0.0
+        if slot.kind != "counter":
+            return value / 100
+        most = 1.0 if slot.unit == "s" else 1e6 if slot.unit == "By" else 100.0
+        return most * self._rng.random() ** 3
+
+    def scrape(self, time_ns: int) -> list[PointGroup]:
+        seconds, self._last_ns = (time_ns - self._last_ns) / NS, time_ns
+        uniform, clock = self._rng.random, time_ns + self._rng.randrange(2_000_000)
+        found = []
+        for group, values, rates, quanta in zip(self._groups, self._values, self._rates, self._quanta, strict=True):
+            clock += self._rng.randrange(50_000, 1_000_000)
+            for i, (slot, rate, quantum) in enumerate(zip(group.slots, rates, quanta, strict=True)):
+                if rate and slot.kind == "counter":
+                    values[i] += quantum * round(rate * seconds * 2 * uniform() / quantum)
+                    values[i] = round(values[i], 3)
+                elif rate and uniform() < 0.5:
+                    values[i] = max(0.0, round(values[i] + quantum * round(rate * (uniform() - 0.5) / quantum), 3))
+            found.append(
+                group._replace(resource=self._resource, time_ns=clock, start_ns=self._boot_ns, values=tuple(values))
+            )
+        return found
+
+
+def _quantum(slot: Slot) -> float:
+    if slot.metric.startswith("system.disk") and slot.unit == "s":
+        return 0.001
+    if "load_average" in slot.metric:
+        return 0.01
+    return 4096.0 if "memory" in slot.metric else _QUANTUM.get(slot.unit, 1.0)
+
+
+_SCRAPE: list[PointGroup] = []
+
+
+def _recorded() -> list[PointGroup]:
+    """The groups of one scrape: of those with some of the same metrics the largest (shares begin with the second)."""
+    if not _SCRAPE:
+        found: dict[str, PointGroup] = {}
+        for request, _ in requests_in(SCRAPE, 0):
+            for group in decode_metrics(request.body, request.encoding).groups:
+                metric = min(slot.metric for slot in group.slots)
+                if "process.pid" not in group.resource.attributes and (
+                    metric not in found or len(group.slots) > len(found[metric].slots)
+                ):
+                    found[metric] = group
+        _SCRAPE.extend(found.values())
+    return _SCRAPE
+
+
+def fill(
+    writer: SqliteWriter, boxes: int, scrapes: int, interval_ns: int, *, group: int = 100, first_ns: int = T0
+) -> Iterator[int]:
+    """Commit `scrapes` scrapes of each box, `group` boxes per transaction, arriving as they are made; yields the
+    number of points of each transaction."""
+    fleet = [Box(n) for n in range(boxes)]
+    ids: dict[str, tuple[int, int]] = {}
+    for n in range(scrapes):
+        time_ns = first_ns + n * interval_ns
+        for at in range(0, boxes, group):
+            writer.begin()
+            points = 0
+            for box in fleet[at : at + group]:
+                if box.name not in ids:
+                    host = writer.add_host(_host(box.name, time_ns))
+                    ids[box.name] = (host.id, writer.entity("host", host.id, b"box", {}, None, time_ns, time_ns))
+                host_id, entity_id = ids[box.name]
+                for one in box.scrape(time_ns):
+                    writer.add_points(host_id, entity_id, "hostmetrics", one, time_ns + NS)
+                    points += len(one.values)
+            writer.commit()
+            yield points
+    writer.begin()
+    last_ns = first_ns + (scrapes - 1) * interval_ns
+    for host in writer.hosts():
+        writer.update_host(replace(host, newest_ns=last_ns, last_arrived_ns=last_ns, interval_ns=interval_ns))
+    writer.commit()
+
+
+def _host(name: str, time_ns: int) -> Host:
+    return Host(0, name, "host", name, first_arrived_ns=time_ns, last_arrived_ns=time_ns, cpu_count=2,
+                memory_bytes=8 * 2**30, os_type="linux", sources=("hostmetrics",))  # fmt: skip
