@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-long check format types floors bench collector lock wheel clean
+.PHONY: demo test test-long check format types floors bench bench-verdicts collector lock wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -49,6 +49,9 @@ collector: $(READY) ## build a real OpenTelemetry Collector for the tests (needs
 
 bench: $(READY) ## the table of figures
 	@$(BIN)/python -m benchmarks
+
+bench-verdicts: $(READY) ## how right the verdict is, on made cases never tuned on (a quarter of an hour on two cores)
+	@$(BIN)/python -m benchmarks.verdicts
 
 lock: ## make requirements.lock anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --group dev pyproject.toml --generate-hashes --no-emit-index-url --no-header -o requirements.lock

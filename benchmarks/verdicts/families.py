@@ -114,7 +114,8 @@ def _own(incident: Callable[..., Load]) -> Incident:
     """The service's own threads or children do it."""
 
     def made(w: Workshop, box: Box, start: float, end: float) -> Load:
-        return incident(w, box, start, end, who=w.rng.choice((OWN, f"{OWN}:child")))
+        load = incident(w, box, start, end, who=w.rng.choice((OWN, f"{OWN}:child")))
+        return replace(load, accounted=True)
 
     return made
 

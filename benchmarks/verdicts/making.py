@@ -257,6 +257,10 @@ def finished(
     about: dict[str, dict[str, object]] = {OWN: {}}
     if w.rng.random() < 0.9:
         about[OWN] = {"process.pid": OWN_PID, "process.executable.name": "python3"}
+    elif truth.origins and "hypervisor" not in truth.origins:
+        truth = replace(
+            truth, origins=truth.origins | {"unknown"}
+        )  # no pid: nobody knows which process is the service's
     last = max(s.end for s in run.spans) if run.died is None else run.died
     longest = max(b.shape.interval for b in boxes.values())
     case = Case(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from benchmarks.verdicts import traces
 from benchmarks.verdicts.baselines import READ, Reading
 from benchmarks.verdicts.case import Case
 from benchmarks.verdicts.collector import Collector, stamp
-from benchmarks.verdicts.world import DAY, Box
+from benchmarks.verdicts.program import Run
+from benchmarks.verdicts.world import DAY, OWN, Box
 from hosts_mcp.answers.was_it_the_box import Verdict, answer
 from hosts_mcp.signals.samples import derive, facts_from
 from hosts_mcp.store.protocol import Host, Store
@@ -77,7 +78,10 @@ def _answer(path: Path, case: Case) -> tuple[Verdict, list[dict[str, Reading]]]:
         for box in case.boxes.values():
             way.metrics(requests_of(case, box))
         asked = traces.trace_id(case.name, 0)
-        sent = [(now, traces.request(r, traces.trace_id(case.name, n), {})) for n, r in enumerate(case.earlier, 1)]
+        sent = [
+            (now, traces.request(r, traces.trace_id(case.name, n), _resources(case, r)))
+            for n, r in enumerate(case.earlier, 1)
+        ]
         sent.append((now, traces.request(case.run, asked, case.resources)))
         way.traces(sent)
         way.derive(now)
@@ -85,6 +89,12 @@ def _answer(path: Path, case: Case) -> tuple[Verdict, list[dict[str, Reading]]]:
         return answer(reader, asked.hex(), now_ns=now), [_readings(reader, h, case) for h in reader.hosts()]
     finally:
         way.close()
+
+
+def _resources(case: Case, run: Run) -> Mapping[str, Mapping[str, object]]:
+    """Of an earlier run: the same process, if it was there already."""
+    own = next(p for p in case.processes[next(iter(case.boxes))] if p.who == OWN)
+    return case.resources if run.start >= own.start else {}
 
 
 def _readings(reader: Store, host: Host, case: Case) -> dict[str, Reading]:

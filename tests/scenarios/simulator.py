@@ -72,7 +72,12 @@ BASE: dict[str, float] = {
     "throttled": 0.0,
     "container_memory": 0.30,
     "asleep": 0.0,
+    "conntrack": 0.05,
+    "psi_cpu": 0.0,  # share of the time in which some task waited for it
+    "psi_memory": 0.0,
+    "psi_io": 0.0,
 }
+PRESSURES = ("psi_cpu", "psi_memory", "psi_io")
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,8 @@ class Machine:
     clock: float = 0.0
     """Seconds its clock runs ahead."""
     node: str | None = None
+    attributes: tuple[tuple[str, object], ...] = ()
+    """More resource attributes of the host."""
     phase: float | None = None
     """Seconds after each full interval at which it is scraped; random when None."""
     read_once: float | None = None
@@ -146,7 +153,7 @@ class Counters:
         self.cpu["idle"] = 1_000_000.0
         self.load = 0.5
         self.totals = dict.fromkeys(
-            ("io_time", "weighted", "ops", "op_time", "bytes", "faults", "swaps", "packets", "drops", "created", "periods", "throttled"),
+            (*PRESSURES, "io_time", "weighted", "ops", "op_time", "bytes", "faults", "swaps", "packets", "drops", "created", "periods", "throttled"),
             0.0,
         )  # fmt: skip
         self.program_cpu: dict[int, float] = {p.pid: 1.0 for p in machine.programs}
@@ -179,6 +186,7 @@ class Counters:
         moved = {
             "io_time": min(1.0, now["disk_busy"]), "weighted": now["disk_queue"], "ops": ops, "op_time": ops * now["disk_await"],
             "bytes": ops * 65_536.0, "faults": now["major_faults"], "swaps": now["swap_pages"], "packets": now["packets"],
+            **{name: now[name] for name in PRESSURES},
             "drops": now["packets"] * now["drops"], "created": 2.0, "periods": 10.0, "throttled": 10.0 * now["throttled"],
         }  # fmt: skip
         for name, rate in moved.items():
@@ -270,6 +278,12 @@ class Counters:
             out.append(
                 Point("processes", "system.processes.count", "{processes}", False, round(value), (("status", status),))
             )
+        for name, metric in zip(PRESSURES, ("cpu", "memory", "io"), strict=True):
+            out.append(Point("psi", f"node_pressure_{metric}_waiting_seconds_total", "s", True, total[name]))
+        out.append(
+            Point("conntrack", "system.network.conntrack.count", "{entries}", False, round(now["conntrack"] * 65_536))
+        )
+        out.append(Point("conntrack", "system.network.conntrack.max", "{entries}", False, 65_536))
         out.append(Point("processes", "system.processes.created", "{processes}", True, round(total["created"])))
         return [p for p in out if p.scraper in m.scrapers]
 
@@ -315,6 +329,7 @@ def _attributes(pairs: Sequence[tuple[str, object]]) -> list[KeyValue]:
 
 def host_attributes(machine: Machine) -> list[tuple[str, object]]:
     found: list[tuple[str, object]] = [("host.name", machine.name), ("os.type", "linux")]
+    found += machine.attributes
     if machine.node:
         found.append(("k8s.node.name", machine.node))
     return found
@@ -427,6 +442,8 @@ class Piece:
     lost: bool = False
     """Never exported: the process died before."""
     attributes: tuple[tuple[str, object], ...] = ()
+    pending: bool = False
+    """Never ended, but the SDK announced its start (Logfire's pending spans)."""
     outside_parent: bool = False
     """Its parent belongs to a gateway that exports elsewhere."""
 
@@ -439,7 +456,7 @@ def trace_request(
     ids = {p.name: trace_id[:4] + n.to_bytes(4, "big") for n, p in enumerate(pieces, 1)}
     groups: dict[tuple[str, str], object] = {}
     for p in pieces:
-        if p.lost:
+        if p.lost and not p.pending:
             continue
         key = (p.service, p.host)
         if key not in groups:
@@ -455,7 +472,14 @@ def trace_request(
             trace_id=trace_id, span_id=ids[p.name], name=p.name, kind=p.kind, start_time_unix_nano=begin,
             end_time_unix_nano=begin + round(p.seconds * NS), attributes=_attributes(p.attributes),
         )  # fmt: skip
-        if p.parent:
+        if p.pending:
+            announced = [
+                ("logfire.span_type", "pending_span"),
+                ("logfire.pending_parent_id", ids[p.parent].hex() if p.parent else "0" * 16),
+            ]
+            span.attributes.extend(_attributes(announced))
+            span.parent_span_id, span.span_id, span.end_time_unix_nano = ids[p.name], b"p" + ids[p.name][1:], begin
+        elif p.parent:
             span.parent_span_id = ids[p.parent]
         elif p.outside_parent:
             span.parent_span_id = b"gateway!"

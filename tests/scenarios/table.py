@@ -171,6 +171,24 @@ def reading(seconds: float, first: float) -> tuple[Piece, ...]:
     )
 
 
+def three_boxes(seconds: float) -> tuple[Piece, ...]:
+    """web calls orders calls stock, where the time goes."""
+    return (
+        Piece("GET /", 0.0, seconds + 0.4, kind=SERVER, service="web", host="web"),
+        Piece("call orders", 0.1, seconds + 0.2, kind=CLIENT, service="web", host="web", parent="GET /"),
+        Piece("order", 0.12, seconds + 0.16, kind=SERVER, service="orders", host="orders", parent="call orders"),
+        Piece("call stock", 0.15, seconds + 0.1, kind=CLIENT, service="orders", host="orders", parent="order"),
+        Piece("count", 0.17, seconds + 0.06, kind=SERVER, service="stock", host="stock", parent="call stock"),
+    )
+
+
+def side_by_side(seconds: float) -> tuple[Piece, ...]:
+    return (
+        *compute(seconds, share=0.96),
+        Piece("render", seconds * 0.02, seconds * 0.9, parent="classify documents"),
+    )
+
+
 def two_steps(first: float, second: float) -> tuple[Piece, ...]:
     return (
         Piece("classify documents", 0.0, first + second + 1.0, kind=SERVER),
@@ -326,5 +344,29 @@ SCENARIOS: tuple[Scenario, ...] = (
     slow(84, "memory is full and nothing says whether it pages", 95.0, Expected("TP"), machine=Machine(scrapers=tuple(x for x in SCRAPERS if x != "paging"), pushes=pushed(H1, 95, 10, 10, ("memory", 0.56)))),
     slow(85, "one step waits for a lock on an overloaded box, the other step only for its core", 80.0, Expected("N"), usually=14.0, past=Past(14.0, 0.05, 30, two_steps(10.0, 3.0)),
          pieces=two_steps(16.0, 60.0), machine=Machine(pushes=pushed(H1, 80, 10, 10, ("=cpu", 1.6)))),
+    slow(95, "somebody compresses, and the spans do not say which process is theirs", 66.0, Expected("Y", ("unknown",), ("cpu",), culprit="pigz"),
+         machine=Machine(pushes=pushed(H1, 66, 20, 30, ("cpu", 1.6)), programs=(pigz(20, 30, 66), replace(AGENT_PROCESS, start=H1 - 9000, end=H2)))),
+    Scenario(96, "a climb that began three scrapes before the agent", (Machine(interval=60.0, pushes=(Push("memory", 0.59, H1 - 182, H1 + 1011, climb=True, hold=120),)),), killed(1005.0, 40),
+             Expected("Y", ("neighbour",), ("memory",)), Past(1400.0, 0.05, 20, compute(1400.0))),
+    slow(97, "the store waits for the disk a little, the reading long for something else", 20.5, Expected("PN"), pieces=reading(20.5, 16.6), usually=4.0, past=Past(4.0, 0.08, 30, reading(4.0, 1.6)),
+         machine=Machine(base=FAST_DISK, pushes=pushed(H1, 16, 10, 10, ("=disk_busy", 1.0), ("=disk_queue", 64.0), ("=disk_await", 0.002), ("=disk_ops", 32_000.0)))),
+    slow(98, "a name is not resolved, the box is calm", 12.0, Expected("N"), pieces=calling(12.0, "api.example", "ConnectError: [Errno -3] Temporary failure in name resolution"),
+         past=Past(10.0, 0.08, 30, calling(10.0, "api.example"))),
+    slow(99, "a box without load average and page faults, as Windows sends it; all cores are busy", 66.0, Expected("YP", ("neighbour", "unknown"), ("cpu",)),
+         machine=Machine(scrapers=("cpu", "memory", "disk", "filesystem", "network"), pushes=pushed(H1, 66, 20, 30, ("cpu", 1.9)))),
+    Scenario(100, "three boxes, the slow one sends no metrics", (Machine("web"), Machine("orders")), three_boxes(20.0), Expected("T"), Past(1.0, 0.08, 30, three_boxes(0.7))),
+    Scenario(101, "two steps side by side on an overloaded box count once", (Machine(pushes=pushed(H1, 66, 20, 30, ("cpu", 1.6))),), side_by_side(66.0), Expected("Y", ("neighbour", "unknown"), ("cpu",)),
+             Past(30.0, 0.08, 30, side_by_side(30.0))),
+    slow(102, "a step side by side with a longer one is slow and delays nobody", 31.0, Expected("N"), pieces=(*compute(30.5), Piece("audit", 0.5, 28.0, parent="classify documents")),
+         machine=Machine(pushes=pushed(H1, 31, 10, 10, ("cpu", 1.6))), past=Past(30.0, 0.08, 30, (*compute(30.0), Piece("audit", 0.5, 4.0, parent="classify documents")))),
+    slow(103, "the connection table is full, a call times out", 30.0, Expected("Y", ("neighbour", "unknown"), ("network",)), pieces=calling(30.0, "api.example", "TimeoutError: timed out after 30 s"), others=PEERS,
+         machine=Machine(scrapers=(*SCRAPERS, "conntrack"), pushes=pushed(H1, 30, 5, 5, ("=conntrack", 1.0))), past=Past(10.0, 0.08, 30, calling(10.0, "api.example"))),
+    slow(104, "the kernel's own pressure: a full box where hardly anybody waits for a core; a lock", 95.0, Expected("N"),
+         machine=Machine(scrapers=(*SCRAPERS, "psi"), pushes=pushed(H1, 95, 10, 10, ("cpu", 1.5), ("=psi_cpu", 0.04)))),
+    slow(105, "the kernel's own pressure: tasks wait for a core most of the time", 66.0, Expected("Y", ("neighbour", "unknown"), ("cpu",)),
+         machine=Machine(scrapers=(*SCRAPERS, "psi"), pushes=pushed(H1, 66, 20, 30, ("cpu", 1.6), ("=psi_cpu", 0.7)))),
+    nights(number=106, title="the story, told by pending spans: the root was announced and never ended", pieces=(replace(BATCH[0], pending=True), *BATCH[1:])),
+    Scenario(107, "a spot instance is taken away in mid-trace", (Machine(boots=(-30 * DAY, H1 + 900), attributes=(("cloud.instance.lifecycle", "spot"),)),), killed(890.0),
+             Expected("Y", ("hypervisor",), ("restart",)), Past(1400.0, 0.05, 20, compute(1400.0))),
 )  # fmt: skip
 BY_NUMBER = {s.number: s for s in SCENARIOS}

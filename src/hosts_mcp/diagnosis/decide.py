@@ -38,6 +38,8 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
     if main.effect is not None:
         by_resource = dict(main.effect.by_resource)
     resource = counterfactual.named(by_resource, t)
+    if resource == "disk" and main.thrash and by_resource.get("memory"):
+        resource = "memory"  # the disk load is the paging
     quality = min(f.quality.value for f in found if f.scene.share >= 0.3 * main.scene.share)
     undetermined = any(f.quality.undetermined for f in found)
     blinded = unseen_share > 0 and share < t.share_yes

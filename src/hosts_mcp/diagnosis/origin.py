@@ -64,6 +64,8 @@ def _by_process(case: Case, scene: Scene, resource: str, onset: float | None, t:
     found = consumers.groups(case, scene, consumer, begin)
     if not found:
         return None
+    if not consumers.own_processes(case, scene):
+        return _nobody_is_own(found)
     match resource:
         case "memory":
             return _memory_by_process(scene, found, t)
@@ -74,6 +76,17 @@ def _by_process(case: Case, scene: Scene, resource: str, onset: float | None, t:
     if sum(g.growth for g in found.values()) < t.own_little * _extra_cpus(scene, begin):
         return None
     return _shared_out(found, "CPU", lambda v: f"{significant(v)} CPUs", t)
+
+
+def _nobody_is_own(found: Mapping[str, Group]) -> Origin | None:
+    """The spans do not say which process is theirs: who grew is named, whose that was is not known."""
+    top = _largest(found)
+    if top is None or top.growth <= 0:
+        return None
+    name = clean(top.name, 60)
+    return Origin(
+        "unknown", f"{name} grew most; the spans carry no process.pid to tell it from the service itself", name
+    )
 
 
 def _extra_cpus(scene: Scene, begin: float) -> float:
@@ -203,6 +216,8 @@ def _memory(scene: Scene, symptom: Symptom, t: Table) -> Origin:
     reach = max(t.climb_seconds, symptom.duration_seconds)
     recent = [(x, y) for x, y in before if x >= begin - reach]
     slope = climb_slope(recent, t)
+    if climb is not None and (early := [(x, y) for x, y in before if x >= climb - scene.interval]) and len(early) > 2:
+        slope = max(slope, (early[-1][1] - early[0][1]) / max(early[-1][0] - early[0][0], 1e-9))
     start, peak = before[-1][1], max(y for _, y in seen)
     floor = min(y for _, y in before) if usual is None else min(usual, start)
     rise = peak - floor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hosts_mcp.diagnosis.errors import EXIT_ATTRIBUTES, KILLED_EXIT, classify
 from hosts_mcp.diagnosis.excess import CLIENT, CONSUMER, PRODUCER, SERVER, is_remote, losses, tree
@@ -18,6 +19,8 @@ ERROR = 2
 INNER = (0, 1, CLIENT, PRODUCER)
 """Kinds whose parent is always of the same service and exporter (unspecified and INTERNAL, CLIENT, PRODUCER)."""
 PROCESS_SEEN_INTERVALS = 2.5
+GAPS_LEAST = 5
+"""Ended spans from which on a trace shows its own rhythm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,7 @@ def _killed(case: Case, root: Span, last: Span, history: Sequence[float], t: Tab
     box = case.boxes.get(last.host_id) if last.host_id is not None else None
     now = box.now_ns if box and box.now_ns is not None else case.evaluated_at_ns
     interval = (box.interval_ns or 0) / NS if box else 0.0
-    needed = max(
-        t.silence_seconds, t.silence_intervals * interval, t.silence_gaps * (median(history) if history else 0.0)
-    )
+    needed = max(t.silence_seconds, t.silence_intervals * interval, t.silence_gaps * _usual_gap(case, history))
     marker = _marker(case, box, te)
     seconds = (te - begin) / NS
     usual = median(history) if history and _is_edge(root) else None  # an orphan's own past is not the trace's
@@ -111,6 +112,17 @@ def _killed(case: Case, root: Span, last: Span, history: Sequence[float], t: Tab
         "killed", te, last, root, begin, seconds, usual, 1.0, len(history), marker,
         incomplete=box is not None and _sends_on(box, last, te), text=f"{what} never ended",
     )  # fmt: skip
+
+
+def _usual_gap(case: Case, history: Sequence[float]) -> float:
+    """Longest silence that is ordinary inside such a trace: as between its own signs of life so far, where it gave
+    enough of them, and what a usual run still had before it; else a whole run."""
+    usual = median(history) if history else 0.0
+    ends = sorted(s.end_ns for s in case.spans if s.end_ns is not None)
+    if len(ends) < GAPS_LEAST:
+        return usual
+    left = usual - (ends[-1] - min(s.start_ns for s in case.spans)) / NS
+    return max(max(b - a for a, b in pairwise(ends)) / NS, left)
 
 
 def _alive(box: Box, last: Span, te: int) -> bool:
