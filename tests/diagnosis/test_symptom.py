@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from diagnosis.cases import at, box, case, history, span
-from hosts_mcp.diagnosis import symptom
+from diagnosis.cases import at, box, case, history, run, span
+from hosts_mcp.diagnosis import decide, symptom
 from hosts_mcp.diagnosis.errors import classify, paths_in
 from hosts_mcp.diagnosis.model import Process
 from hosts_mcp.diagnosis.table import TABLE
@@ -128,3 +128,12 @@ def test_texts_name_the_class_of_a_failure(text: str, kind: str) -> None:
 
 def test_paths_are_found_in_an_error_text() -> None:
     assert paths_in("could not write '/var/lib/db/x': full") == ["/var/lib/db/x"]
+
+
+def test_no_slower_than_its_few_earlier_runs_is_usual_and_slower_is_unknown() -> None:
+    few = {"job": [run("job", 98.0, n=1), run("job", 100.0, n=2)]}
+    found = symptom.find(case([span("job", 0, 101)], histories=few), TABLE)
+    assert found.kind == "none"
+    assert decide.without_look(found, TABLE).confidence < 0.8  # type: ignore[union-attr]
+    assert symptom.find(case([span("job", 0, 140)], histories=few), TABLE).kind == "unknown"
+    assert symptom.find(case([span("job", 0, 50)], histories={"job": few["job"][:1]}), TABLE).kind == "unknown"

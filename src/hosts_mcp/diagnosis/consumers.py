@@ -21,6 +21,8 @@ INTERPRETERS = re.compile(
 )
 OWN = "own"
 GAUGE = "process_memory_bytes"
+INHERITED = "process_io_bytes_per_second"
+"""Linux adds what a child read and wrote in all its life to its parent when it has ended."""
 COLLECTOR = re.compile(r"otel|collector", re.IGNORECASE)
 BORN_SLACK_SECONDS = 30.0
 
@@ -109,9 +111,10 @@ def groups(case: Case, scene: Scene, signal: str, onset: float, scrapes: float =
     for p in scene.box.processes:
         members[OWN if p.entity_id in own else workload(p)].append(p)
     reach = _reach(scene, signal)
+    ends = _ends_of_children(scene.box.processes) if signal == INHERITED else {}
     out = {}
     for name, found in members.items():
-        grown = _grown(scene, found, signal, onset, reach, scrapes)
+        grown = _grown(scene, found, signal, onset, reach, scrapes, ends)
         if grown is None:
             continue
         born = sum(
@@ -122,8 +125,27 @@ def groups(case: Case, scene: Scene, signal: str, onset: float, scrapes: float =
     return out
 
 
+def _ends_of_children(processes: Sequence[Process]) -> Mapping[int, Sequence[int]]:
+    """Entity id -> when a child of it was seen for the last time, ns."""
+    by_pid: dict[int | None, list[Process]] = defaultdict(list)
+    for p in processes:
+        by_pid[p.pid].append(p)
+    ends: dict[int, list[int]] = defaultdict(list)
+    for child in processes:
+        for p in by_pid.get(child.parent_pid, ()) if child.parent_pid else ():
+            if (p.started_ns or 0) <= (child.started_ns or 0):
+                ends[p.entity_id].append(child.last_seen_ns)
+    return ends
+
+
 def _grown(
-    scene: Scene, members: Sequence[Process], signal: str, onset: float, reach: float, scrapes: float
+    scene: Scene,
+    members: Sequence[Process],
+    signal: str,
+    onset: float,
+    reach: float,
+    scrapes: float,
+    ends: Mapping[int, Sequence[int]],
 ) -> tuple[float, float] | None:
     """(growth, level now) of a group: its sum per scrape, highest (gauge) or median (rate) now less median before."""
     gauge = signal == GAUGE
@@ -135,7 +157,7 @@ def _grown(
             continue
         for start, end, value in zip(series.starts_ns, series.ends_ns, series.values, strict=True):
             at, begin = scene.seconds(end), scene.seconds(start)
-            if value is None:
+            if value is None or any(abs(seen - start) < (end - start) / 2 for seen in ends.get(p.entity_id, ())):
                 continue
             if at > scene.effect.start - reach * scrapes and begin < scene.effect.end + (0 if gauge else reach):
                 during.append((end, value))
