@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
+from diagnosis.cases import T0, at, box, case, series, span
 from hosts_mcp.diagnosis import consumers
 from hosts_mcp.diagnosis.model import Process, Scene, Usual, Window
-
-from diagnosis.cases import T0, at, box, case, series, span
 
 MIB = 2.0**20
 
@@ -27,5 +26,7 @@ def test_what_an_ended_child_had_read_is_not_taken_for_its_parents() -> None:
     found = consumers.groups(case([span("job", 0, 60)]), scene(script, fio), consumers.INHERITED, -10.0)
     assert found["fio"].growth > 80 * MIB
     assert found["run"].growth == 0.0
-    alone = consumers.groups(case([span("job", 0, 60)]), scene(replace(script, signals=fio.signals)), consumers.INHERITED, -10.0)
+    alone = consumers.groups(
+        case([span("job", 0, 60)]), scene(replace(script, signals=fio.signals)), consumers.INHERITED, -10.0
+    )
     assert alone["run"].growth > 80 * MIB

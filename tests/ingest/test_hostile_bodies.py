@@ -105,7 +105,8 @@ def test_hostile_bodies_get_their_status_and_take_nothing_with_them(tmp_path: Pa
             (400, good, PROTO | {"content-encoding": "deflate"}), (400, good, PROTO | {"content-encoding": "zstd"}),
             (415, good, PROTO | {"content-encoding": "br"}), (415, good, {"content-type": "text/plain"}),
             (413, gzip_bomb, gz), (413, disguised_bomb, gz), (413, zlib_bomb, PROTO | {"content-encoding": "deflate"}),
-            (413, bytes(MOST_BYTES + 1), PROTO), (400, empty, PROTO), (400, gzip.compress(empty), gz), (200, good, PROTO), (200, packed, gz), (200, b"", PROTO),
+            (413, bytes(MOST_BYTES + 1), PROTO), (400, empty, PROTO), (400, gzip.compress(empty), gz),
+            (200, good, PROTO), (200, packed, gz), (200, b"", PROTO),
         ]  # fmt: skip
         assert [served.post(body, **headers) for _, body, headers in cases] == [status for status, _, _ in cases]
         assert served.export(good[:-1]) == "INVALID_ARGUMENT"

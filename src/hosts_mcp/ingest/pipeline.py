@@ -209,8 +209,8 @@ class Pipeline:
             count.undecodable += 1
             _fail(arrival.done, Undecodable(str(error)))  # without a traceback, for the same reason
             return None
-        except Exception:
-            self._defect(arrival)
+        except Exception as error:
+            self._defect(arrival, error)
             return None
         digest = blake2b(request.body, digest_size=16, key=request.signal.encode()).digest()
         self._writer.savepoint()
@@ -221,10 +221,10 @@ class Pipeline:
             reply = self.placer.place(request, batch)
         except StoreBusy:
             raise
-        except Exception:
+        except Exception as error:
             self._writer.undo()
             self.placer.undo()
-            self._defect(arrival)
+            self._defect(arrival, error)
             return None
         count.requests += 1
         count.bytes += len(request.body)
@@ -232,10 +232,10 @@ class Pipeline:
         _count_items(count, batch)
         return reply
 
-    def _defect(self, arrival: _Arrival) -> None:
+    def _defect(self, arrival: _Arrival, error: Exception) -> None:
         """A defect of ours. Refusing for good keeps a poisonous request from being retried for ever."""
         request = arrival.request
-        log.exception("a %s request of %d bytes could not be stored", request.signal, len(request.body))
+        log.error("a %s request of %d bytes could not be stored", request.signal, len(request.body), exc_info=error)
         self.counters.defects += 1
         _fail(arrival.done, Undecodable("The server could not store this request; its log says why."))
 

@@ -26,7 +26,7 @@ from hosts_mcp.otlp.batch import (
     TracesBatch,
 )
 from hosts_mcp.otlp.points import EARLIEST_NS, LATEST_NS, time_reason, walk
-from hosts_mcp.otlp.room import Room
+from hosts_mcp.otlp.room import Room, look_through
 from hosts_mcp.otlp.shapes import Odd, Shapes
 from hosts_mcp.otlp.transport import Undecodable
 from hosts_mcp.otlp.utf8 import mended
@@ -46,6 +46,7 @@ def decode_metrics(body: bytes, encoding: Encoding) -> MetricsBatch:
         _shapes = Shapes()
     reason = None
     if encoding == "protobuf":
+        look_through(body)
         try:
             return _shapes.decode(body)
         except Odd as odd:
@@ -140,6 +141,7 @@ def decode_logs(body: bytes, encoding: Encoding) -> LogsBatch:
 def _parsed(body: bytes, encoding: Encoding, message: M) -> M:
     if encoding == "json":
         return json.parse(body, message)
+    look_through(body)
     try:
         try:
             message.ParseFromString(body)
