@@ -35,7 +35,8 @@ from ports import free_ports
 
 TARGET = Path(__file__).parents[2] / "fixtures" / "incidents"
 HOST, MACHINE_ID = "incident-box", "5f0c1d2e3b4a59687786a5b4c3d2e1f0"
-WARM_UP_SECONDS = 60
+WARM_UP_SECONDS = 120
+"""Forty runs, so that incidents as dense as these do not become what is usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +44,25 @@ class Kind:
     truth: str
     resource: str | None = None
     origin: str | None = None
+    culprit: str | None = None
     trouble: troubles.Trouble = troubles.nothing
     mode: str = "calm"
     kill: bool = False
 
 
 KINDS = {
-    "cpu_neighbour": Kind("host", "cpu", "neighbour", troubles.cpu_neighbour),
+    "cpu_neighbour": Kind("host", "cpu", "neighbour", "crunch.py", troubles.cpu_neighbour),
     "sleep": Kind("app", mode="sleep"),
-    "disk_neighbour": Kind("host", "disk", "neighbour", troubles.disk_neighbour),
+    "disk_neighbour": Kind("host", "disk", "neighbour", "backup.py", troubles.disk_neighbour),
     "lock": Kind("app", mode="lock"),
-    "pg_vacuum": Kind("host", "disk", "neighbour", troubles.pg_vacuum),
+    "pg_vacuum": Kind("host", "disk", "neighbour", "postgres", troubles.pg_vacuum),
     "slow_peer": Kind("app", mode="slow_peer"),
     "cpu_self": Kind("host", "cpu", "own_workload", mode="burn"),
     "exception": Kind("app", mode="exception"),
-    "mem_neighbour": Kind("maybe", "memory", "neighbour", troubles.mem_neighbour),
+    "mem_neighbour": Kind("maybe", "memory", "neighbour", "compact.py", troubles.mem_neighbour),
     "more_work": Kind("app", mode="more_work"),
     "kill_calm": Kind("app", kill=True),
-    "slow_peer_on_busy_box": Kind("app", trouble=troubles.cpu_neighbour, mode="slow_peer"),
+    "slow_peer_on_busy_box": Kind("app", trouble=troubles.busy, mode="slow_peer"),
 }
 
 
@@ -129,7 +131,7 @@ class Scene:
             self.start_worker()
         self.incidents.append(
             {"name": name, "truth": kind.truth, "resource": kind.resource, "origin": kind.origin,
-             "start_ns": start, "end_ns": end}
+             "culprit": kind.culprit, "start_ns": start, "end_ns": end}
         )  # fmt: skip
 
     def _watch(self) -> None:

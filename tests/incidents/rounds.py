@@ -1,8 +1,8 @@
 """Rounds of real incidents: what was done to the box, what each trace really went through, and the verdict on it.
 
 A round is a directory of `metrics.otlp.gz` and `traces.otlp.gz` (raw recordings), `incidents.jsonl` (name, truth host |
-app | none | maybe, resource, origin, start and end) and `traces.jsonl` (the worker's own notes: a start without its
-end was killed in mid-trace).
+app | none | maybe, resource, origin, culprit, start and end) and `traces.jsonl` (the worker's own notes: a start
+without its end was killed in mid-trace).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ CULPRITS = {
     "cpu_neighbour": "stress-ng", "py_neighbour": "python", "disk_neighbour": "fio", "pg_vacuum": "postgres",
     "kill_full": "compact.py", "mem_neighbour": "stress-ng",
 }  # fmt: skip
+"""Of rounds that do not say it themselves."""
 PAGING = {"memory", "disk"}
 """They stand for each other: a box out of memory reads its programs back from disk."""
 ASKED_AFTER_NS = 60 * NS
@@ -38,6 +39,7 @@ class Incident:
     origin: str | None
     start_ns: int
     end_ns: int
+    culprit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,8 @@ def right(one: Labelled, verdict: Verdict) -> bool:
     same = verdict.resource == incident.resource or {verdict.resource, incident.resource} <= PAGING
     if verdict.verdict == "partly":
         return same
-    culprit = verdict.culprit or ""
-    named = incident.origin != "neighbour" or CULPRITS[incident.name] in culprit
+    culprit = incident.culprit or CULPRITS.get(incident.name, "")
+    named = incident.origin != "neighbour" or culprit in (verdict.culprit or "")
     return verdict.verdict == "yes" and same and verdict.origin == incident.origin and named
 
 

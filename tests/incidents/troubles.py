@@ -19,14 +19,18 @@ Trouble = Callable[[Path], "contextlib.AbstractContextManager[None]"]
 
 BURN = "while True: sum(range(50_000))"
 HOGS_PER_CPU = 8
-WRITERS, BLOCK_BYTES, FILE_BYTES = 8, 4 << 20, 1 << 30
+QUEUE, BLOCK_BYTES, FILE_BYTES = 256, 256 << 10, 1 << 30
 WRITE = f"""
-import os, sys
-block, at = os.urandom({BLOCK_BYTES}), 0
-file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | getattr(os, 'O_DSYNC', 0))
-while True:
-    os.pwrite(file, block, at)
-    at = (at + {BLOCK_BYTES}) % {FILE_BYTES}
+import mmap, os, random, sys, threading
+file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT | getattr(os, 'O_DIRECT', 0))
+os.truncate(file, {FILE_BYTES})
+block = mmap.mmap(-1, {BLOCK_BYTES})  # direct I/O wants aligned memory
+block.write(os.urandom({BLOCK_BYTES}))
+def write():
+    while True:
+        os.pwrite(file, block, random.randrange({FILE_BYTES} // {BLOCK_BYTES}) * {BLOCK_BYTES})
+for _ in range({QUEUE}):
+    threading.Thread(target=write).start()
 """
 MOST_MEMORY_USED = 0.85
 """Memory is filled so far and no further: the box must stay usable."""
@@ -76,14 +80,21 @@ def cpu_neighbour(room: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def busy(room: Path) -> Iterator[None]:
+    """All cores are in use, by programs that give way to everybody."""
+    hog = ["nice", "-n", "19", sys.executable, script(room, "crunch.py", BURN)]
+    with running(*[hog] * (psutil.cpu_count() or 1)):
+        yield
+
+
+@contextlib.contextmanager
 def disk_neighbour(room: Path) -> Iterator[None]:
     writer = script(room, "backup.py", WRITE)
     try:
-        with running(*([sys.executable, writer, str(room / f"backup.{n}")] for n in range(WRITERS))):
+        with running([sys.executable, writer, str(room / "backup.0")]):
             yield
     finally:
-        for left in room.glob("backup.[0-9]*"):
-            left.unlink()
+        (room / "backup.0").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ def without_look(symptom: Symptom, t: Table) -> Ruling | None:
     if symptom.kind == "running":
         return Ruling("cannot_tell", 0.8, None, why="running")
     if symptom.kind == "none":
-        return Ruling("no", 0.9 if symptom.runs >= t.history_least else 0.75, None, share=0.0, why="usual")
+        sure = symptom.runs >= t.history_least and symptom.ratio < t.slow_ratio
+        return Ruling("no", 0.9 if sure else 0.75, None, share=0.0, why="usual")
     return None
 
 
