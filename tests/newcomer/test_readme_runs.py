@@ -26,7 +26,7 @@ FROM_THE_CLONE = ("README.md", "LICENSE", "pyproject.toml", "src")
 
 def blocks() -> list[tuple[str, str]]:
     readme = (ROOT / "README.md").read_text()
-    start = readme[readme.index("## Start") : readme.index("## Connect an assistant")]
+    start = readme[readme.index("## Start") : readme.index("## More boxes")]
     return [(language, text) for language, text in BLOCK.findall(start)]
 
 
