@@ -59,7 +59,7 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
         ruling = Ruling("partly", 0.75 - abs(share - 0.38), resource, share, calm, "share")
     else:
         ruling = Ruling("no", min(0.95, 0.55 + 2.6 * (t.share_partly - share)), None, share, calm, "share")
-        if main.link >= t.hot or any(_beside(f, t) for f in found):
+        if main.link >= t.hot or any(_beside(f, t) or f.quality.missing for f in found):
             ruling = _capped(ruling, t.blind_confidence)
     return _with_quality(ruling, quality), main
 
@@ -143,6 +143,8 @@ def failed(f: Findings, symptom: Symptom, t: Table) -> Ruling:
     if q.intervals == 0 and not (kind == "killed" and nearly_full) and resource not in ("restart", "fd"):
         return Ruling("cannot_tell", 0.8, None, why="no_intervals")
     sure = kind != "unknown" and p >= t.p_yes
+    if kind == "unknown" and resource != "network" and _local_share(f, symptom) < t.share_partly:
+        return _with_quality(Ruling("no", 0.8, None, share=0.0, why="remote"), q.value)
     if kind == "killed":
         sure = sure and (link >= t.link_killed or (symptom.marker is not None and link >= t.calm))
     if sure:
@@ -158,9 +160,15 @@ def failed(f: Findings, symptom: Symptom, t: Table) -> Ruling:
     if kind != "killed" and p >= t.p_hint and others and any(name == "peers_bad" for name, _ in f.weights):
         return _with_quality(Ruling("partly", 0.5, None, why="peers"), q.value)
     ruling = Ruling("no", 1.0 - p, None, why="odds")
-    if q.blind == "middling":
+    if q.blind == "middling" or q.missing:
         ruling = _capped(ruling, t.blind_confidence)
     return _with_quality(ruling, q.value)
+
+
+def _local_share(f: Findings, symptom: Symptom) -> float:
+    """Of a trace: the part that was not waiting for somebody elsewhere."""
+    local = sum(x.self_seconds for x in f.scene.losses if not (x.remote or x.added))
+    return local / max(symptom.duration_seconds, 1e-9)
 
 
 def strongest(rulings: Sequence[tuple[Ruling, Findings]]) -> tuple[Ruling, Findings]:

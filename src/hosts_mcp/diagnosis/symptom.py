@@ -99,7 +99,7 @@ def _killed(case: Case, root: Span, last: Span, history: Sequence[float], t: Tab
     box = case.boxes.get(last.host_id) if last.host_id is not None else None
     now = box.now_ns if box and box.now_ns is not None else case.evaluated_at_ns
     interval = (box.interval_ns or 0) / NS if box else 0.0
-    needed = max(t.silence_seconds, t.silence_intervals * interval, t.silence_gaps * _usual_gap(case, history))
+    needed = max(t.silence_seconds, t.silence_intervals * interval, _unusual_pause(case, history, t))
     marker = _marker(case, box, te)
     seconds = (te - begin) / NS
     usual = median(history) if history and _is_edge(root) else None  # an orphan's own past is not the trace's
@@ -114,15 +114,15 @@ def _killed(case: Case, root: Span, last: Span, history: Sequence[float], t: Tab
     )  # fmt: skip
 
 
-def _usual_gap(case: Case, history: Sequence[float]) -> float:
-    """Longest silence that is ordinary inside such a trace: as between its own signs of life so far, where it gave
-    enough of them, and what a usual run still had before it; else a whole run."""
+def _unusual_pause(case: Case, history: Sequence[float], t: Table) -> float:
+    """Seconds of silence that such a trace does not make: by its own rhythm, where it gave enough signs of life, and
+    what a usual run still had before it; else by usual runs."""
     usual = median(history) if history else 0.0
     ends = sorted(s.end_ns for s in case.spans if s.end_ns is not None)
     if len(ends) < GAPS_LEAST:
-        return usual
+        return t.silence_gaps * usual
     left = usual - (ends[-1] - min(s.start_ns for s in case.spans)) / NS
-    return max(max(b - a for a, b in pairwise(ends)) / NS, left)
+    return t.silence_rhythm * max(max(b - a for a, b in pairwise(ends)) / NS, left)
 
 
 def _alive(box: Box, last: Span, te: int) -> bool:
