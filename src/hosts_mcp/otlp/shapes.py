@@ -40,6 +40,7 @@ from hosts_mcp.otlp.values import CACHED, Interned, Series
 _EDGE = 24
 """Bytes at the named end of a scope that tell families apart."""
 _SHAPES_PER_FAMILY = 4
+_DIVISIONS_PER_FORM = 4
 _PATIENCE = 32
 """A family learns so often beyond twice what it had use of: what never comes the same way again is not worth it."""
 
@@ -124,9 +125,12 @@ class _Form:
 
     def _division(self, clocks: Sequence[bytes]) -> list[list[int]]:
         """The places of each clock's points."""
-        pattern = tuple(map(clocks.index, clocks))
+        firsts: dict[bytes, int] = {}
+        pattern = tuple(firsts.setdefault(clock, at) for at, clock in enumerate(clocks))
         found = self._divisions.get(pattern)
         if found is None:
+            if len(self._divisions) >= _DIVISIONS_PER_FORM:
+                self._divisions.clear()
             places: dict[int, list[int]] = defaultdict(list)
             for at, first in enumerate(pattern):
                 places[first].append(at)
