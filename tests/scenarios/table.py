@@ -368,6 +368,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     nights(number=106, title="the story, told by pending spans: the root was announced and never ended", pieces=(replace(BATCH[0], pending=True), *BATCH[1:])),
     slow(108, "one packet in forty is dropped, never before; an API times out", 30.0, Expected("YP", ("neighbour", "unknown"), ("network",)), pieces=calling(30.0, "api.example", "TimeoutError: timed out after 30 s"), others=PEERS,
          machine=Machine(pushes=pushed(H1, 30, 5, 5, ("drops", 0.025))), past=Past(10.0, 0.08, 30, calling(10.0, "api.example"))),
+    slow(109, "a large box that hardly works: of what it wants much is stolen", 75.0, Expected("YP", ("hypervisor",), ("steal",), "hypervisor"),
+         machine=Machine(cpus=16, base={"cpu": 0.01}, pushes=pushed(H1, 75, 10, 15, ("=steal", 0.022)))),
+    slow(110, "all CPUs are busy, nothing says whether anybody queues, and others are slow", 90.0, Expected("PT", ("neighbour", "unknown"), ("cpu",)), others=PEERS,
+         machine=Machine(scrapers=tuple(x for x in SCRAPERS if x != "load"), pushes=pushed(H1, 90, 10, 10, ("=cpu", 1.6)))),
+    slow(111, "tasks wait for a disk that sends no metrics", 90.0, Expected("T"),
+         machine=Machine(scrapers=tuple(x for x in SCRAPERS if x != "disk"), pushes=pushed(H1, 90, 10, 10, ("blocked", 3.0)))),
     Scenario(107, "a spot instance is taken away in mid-trace", (Machine(boots=(-30 * DAY, H1 + 900), attributes=(("cloud.instance.lifecycle", "spot"),)),), killed(890.0),
              Expected("Y", ("hypervisor",), ("restart",)), Past(1400.0, 0.05, 20, compute(1400.0))),
 )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hosts_mcp.diagnosis import counterfactual, logodds
 from hosts_mcp.diagnosis.model import Experiment, Findings, Interval, Ruling, Symptom, Word
 from hosts_mcp.diagnosis.resources import RESOURCES, memory
-from hosts_mcp.diagnosis.stats import clip
+from hosts_mcp.diagnosis.stats import clip, median
 from hosts_mcp.diagnosis.table import Table
 
 RANK: dict[Word, int] = {"yes": 3, "partly": 2, "cannot_tell": 1, "no": 0}
@@ -32,7 +32,7 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
     removed = counterfactual.together([f.effect for f in found if f.effect is not None])
     share, calm = counterfactual.share(removed, symptom, t)
     more = max((f.effect.more_work for f in found if f.effect and f.effect.more_work), default=None)
-    unseen = all(f.link < t.hot for f in found)
+    unseen = all(f.link < t.hot or _queue_unseen(f, t) for f in found)
     share = adjusted(share, main.experiments, more, symptom, t, _most(found, symptom, t), unseen)
     calm = symptom.duration_seconds / symptom.ratio**share if symptom.ratio > 1 else calm
     by_resource: dict[str, float] = {}
@@ -49,7 +49,7 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
     if share < t.share_partly and (undetermined or quality < t.quality_least):
         why = "undetermined" if undetermined else "quality"
         return _with_quality(Ruling("cannot_tell", 0.6 if undetermined else 0.7, None, why=why), 1.0), main
-    if share < t.share_partly and any(_paging_unseen(f, t) for f in found):
+    if share < t.share_partly and any(_unseen(f, t) for f in found):
         return Ruling("cannot_tell", 0.6, None, why="undetermined"), main
     if blinded and share < t.share_partly:
         return Ruling("cannot_tell", 0.7, None, why="unseen_host"), main
@@ -62,6 +62,27 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
         if main.link >= t.hot or any(_beside(f, t) or f.quality.missing for f in found):
             ruling = _capped(ruling, t.blind_confidence)
     return _with_quality(ruling, quality), main
+
+
+def _unseen(f: Findings, t: Table) -> bool:
+    """Something was scarce, and what would say whether anybody waited for it was not measured."""
+    return _paging_unseen(f, t) or _queue_unseen(f, t) or _disk_unseen(f, t)
+
+
+def _queue_unseen(f: Findings, t: Table) -> bool:
+    """All CPUs were busy and nothing says whether tasks queued for them."""
+    window = f.scene.during()
+    known = any(iv.run_queue is not None or iv.psi_cpu is not None for iv in window)
+    return not known and (f.pressures["cpu"].value or 0.0) >= t.hot
+
+
+def _disk_unseen(f: Findings, t: Table) -> bool:
+    """Tasks waited for a disk that sends no metrics."""
+    window = f.scene.during()
+    if any(iv.disk_busy is not None or iv.disk_await is not None for iv in window):
+        return False
+    waited = [iv.blocked for iv in window if iv.blocked is not None]
+    return bool(waited) and median(waited) - (f.scene.usual.get("blocked") or 0.0) >= t.blocked_unseen
 
 
 def _paging_unseen(f: Findings, t: Table) -> bool:
@@ -152,6 +173,8 @@ def failed(f: Findings, symptom: Symptom, t: Table) -> Ruling:
     settles = t.link_unknown if kind == "unknown" else t.link_settles
     if (q.undetermined or q.blind == "slow") and link < settles:
         return Ruling("cannot_tell", 0.6, None, why="blind" if q.blind else "undetermined")
+    if kind == "unknown" and link < t.link_unknown and _disk_unseen(f, t):
+        return Ruling("cannot_tell", 0.6, None, why="undetermined")
     if q.value < t.quality_least and link < t.link_settles:
         return Ruling("cannot_tell", 0.7, None, why="quality")
     if (p >= t.p_partly and link >= t.calm) or (kind == "unknown" and link >= t.link_unknown):

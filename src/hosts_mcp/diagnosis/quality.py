@@ -13,7 +13,7 @@ from hosts_mcp.diagnosis.table import Table
 
 COUNTED = ("cpu", "steal", "disk", "network")
 """Resources whose counters bound what can have happened between two scrapes."""
-USUALLY = {"cpu": ("busy", "steal"), "disk": ("disk_busy",), "steal": ("steal",)}
+USUALLY = {"cpu": ("busy", "steal"), "disk": ("disk_busy",)}
 """Readings whose usual value belongs to a resource's ceiling."""
 LEAST_RATIO = 1.05
 """Of a slow-down, so that its logarithm can be divided by."""

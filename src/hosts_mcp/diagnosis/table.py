@@ -124,6 +124,8 @@ class Table:
     """Tasks wait while the local disk is less busy than this: the storage behind it."""
     blocked: Ramp = Ramp(3.0, 12.0)
     blocked_weight: float = 0.8
+    blocked_unseen: float = 2.0
+    """Tasks more than usual that wait for a disk of which nothing else is known: it cannot be cleared."""
     waiting_load: float = 2.0
     """Load above CPU use by so many tasks per CPU, with the CPU below `waiting_busy`: tasks wait in the kernel."""
     waiting_busy: float = 0.70

@@ -13,6 +13,11 @@ READING = "steal"
 CONSUMER = None
 
 
+def _stolen(share: float, cpus: int | None) -> float:
+    """CPUs' worth. A small share of many idle cores can be all that one thread wanted."""
+    return min(1.0, share * (cpus or 1))
+
+
 def _lost(iv: Interval) -> float:
     steal = iv.steal or 0.0
     wanted = steal + (iv.busy or 0.0)
@@ -22,12 +27,11 @@ def _lost(iv: Interval) -> float:
 def pressure(iv: Interval, usual: Usual, t: Table) -> float | None:
     if iv.steal is None:
         return None
-    return min(t.steal(iv.steal), t.steal_lost(_lost(iv)))
+    return min(t.steal(_stolen(iv.steal, iv.cpus)), t.steal_lost(_lost(iv)))
 
 
 def slowdown(iv: Interval, usual: Usual, pressure: float, t: Table) -> float:
-    steal = iv.steal or 0.0
-    if steal < t.steal_ignored:
+    if _stolen(iv.steal or 0.0, iv.cpus) < t.steal_ignored:
         return 1.0
     before = (usual.get("steal") or 0.0, usual.get("busy") or 0.0)
     usual_lost = before[0] / sum(before) if before[0] > 0 else 0.0
@@ -36,7 +40,9 @@ def slowdown(iv: Interval, usual: Usual, pressure: float, t: Table) -> float:
 
 
 def ceiling(iv: Interval, usual: Usual, t: Table) -> float | None:
-    return iv.steal
+    if iv.steal is None:
+        return None
+    return _stolen(max(0.0, iv.steal - (usual.get("steal") or 0.0)), iv.cpus)
 
 
 def next_steps(origin: OriginWord | None) -> tuple[str, ...]:
