@@ -28,7 +28,7 @@ demo: $(READY) ## eight nights of one box, the verdict on the last, and a live s
 	@$(BIN)/hosts-mcp demo $(DEMO)
 
 test: $(READY) check ## lint, types, floors and tests: under five minutes on two cores
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 
 LONG ?= tests
 WORKERS ?= 2

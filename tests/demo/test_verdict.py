@@ -45,7 +45,8 @@ def told(options: Options, folder: Path, nights_before: tuple[int, ...] = (0,)) 
 
 
 STORIES = [
-    pytest.param(Options(seed=1, nights=8), id="postgres"),
+    pytest.param(Options(seed=6, nights=3), id="short"),
+    pytest.param(Options(seed=1, nights=8), id="postgres", marks=pytest.mark.long),
     pytest.param(
         Options(seed=2, nights=4, host="db-7.example.org", culprit="restic"), id="restic", marks=pytest.mark.long
     ),

@@ -86,6 +86,7 @@ def serving(folder: Path) -> Iterator[Served]:
         server.wait(30)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident memory is compared as Linux counts it")
 def test_hostile_bodies_get_their_status_and_take_nothing_with_them(tmp_path: Path) -> None:
     good, rng = metrics(time.time_ns() - 3600 * 10**9), random.Random(3)

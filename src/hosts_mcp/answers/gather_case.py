@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hosts_mcp.diagnosis import engine
+from hosts_mcp.diagnosis import engine, usual
 from hosts_mcp.diagnosis.accounted import accounted
 from hosts_mcp.diagnosis.engine import Wanted
 from hosts_mcp.diagnosis.model import Box, Case, Process, Workload
@@ -150,7 +150,7 @@ def _box(store: Store, host: Host, inventory: Inventory, look: Wanted, now_ns: i
         facts=facts,
         signals=signals,
         devices=derive_devices(store.points(machine.id, DEVICE_METRICS, low, high), facts),
-        rollup=store.rollup(machine.id, begin, high),
+        rollup=store.rollup(machine.id, begin, high, usual.ROLLUP, maxima=False),
         processes=_processes(store, machine.id, facts, look),
         boots_ns=_boots(machine, samples),
         logs=store.logs(host_id=machine.id, start_ns=low, end_ns=high),

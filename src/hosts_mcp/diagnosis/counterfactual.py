@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from hosts_mcp.diagnosis import within
 from hosts_mcp.diagnosis.consumers import cpu_seconds
-from hosts_mcp.diagnosis.model import Case, Effect, Loss, Pressure, Scene, Symptom, Window
+from hosts_mcp.diagnosis.model import Case, Effect, Interval, Loss, Pressure, Scene, Symptom, Window
 from hosts_mcp.diagnosis.pressure import Reading
 from hosts_mcp.diagnosis.resources import RESOURCES, disk, memory
 from hosts_mcp.diagnosis.stats import median
@@ -25,7 +25,8 @@ SHARED_EVENLY = ("cpu", "steal", "memory")
 def remove(case: Case, scene: Scene, symptom: Symptom, reading: Reading, t: Table) -> Effect:
     """Seconds that this host's pressures took from the trace, in all and by resource."""
     on_cpu = _on_cpu(case, scene, t)
-    factors = {x.span.span_id: _factors(x, scene, t) for x in scene.losses if not (x.remote or x.added)}
+    slowed = _Slowed(scene, t)
+    factors = {x.span.span_id: slowed.factors(x) for x in scene.losses if not (x.remote or x.added)}
     rest = within.rest_of(scene, factors, t)
     by_span: dict[bytes, float] = {}
     by_resource: dict[str, float] = defaultdict(float)
@@ -135,23 +136,41 @@ def _local(
     return removed
 
 
-def _factors(loss: Loss, scene: Scene, t: Table) -> dict[str, float]:
-    """Geometric mean of each resource's slow-down over the span's own time."""
-    logs: dict[str, float] = dict.fromkeys(RESOURCES, 0.0)
-    seconds = 0.0
-    pieces = [(scene.seconds(a), scene.seconds(b)) for a, b in loss.segments]
-    for iv in scene.during(Window(pieces[0][0], pieces[-1][1])):
-        o = sum(iv.overlap(a, b) for a, b in pieces)
-        if o <= 0:
-            continue
-        seconds += o
-        for name, resource in RESOURCES.items():
-            p = resource.pressure(iv, scene.usual, t)
-            if name == "disk" and (waits := disk.waiting(iv, scene.cpus, t)) is not None:
-                p = max(p or 0.0, waits)
-            if p is not None:
-                logs[name] += o * math.log(resource.slowdown(iv, scene.usual, p, t))
-    return {name: math.exp(total / seconds) if seconds else 1.0 for name, total in logs.items()}
+class _Slowed:
+    """How much each resource slowed work down, by interval: reckoned once, however many spans lie in it."""
+
+    def __init__(self, scene: Scene, t: Table) -> None:
+        self._scene, self._t = scene, t
+        self._logs: dict[float, tuple[tuple[str, float], ...]] = {}
+
+    def factors(self, loss: Loss) -> dict[str, float]:
+        """Geometric mean of each resource's slow-down over the span's own time."""
+        scene, seconds = self._scene, 0.0
+        logs: dict[str, float] = dict.fromkeys(RESOURCES, 0.0)
+        pieces = [(scene.seconds(a), scene.seconds(b)) for a, b in loss.segments]
+        for iv in scene.during(Window(pieces[0][0], pieces[-1][1])):
+            o = sum(iv.overlap(a, b) for a, b in pieces)
+            if o <= 0:
+                continue
+            seconds += o
+            for name, log in self._of(iv):
+                logs[name] += o * log
+        return {name: math.exp(total / seconds) if seconds else 1.0 for name, total in logs.items()}
+
+    def _of(self, iv: Interval) -> tuple[tuple[str, float], ...]:
+        """(resource, ln of its slow-down) of those that slowed."""
+        found = self._logs.get(iv.start)
+        if found is None:
+            each = ((name, math.log(self._slowdown(name, iv))) for name in RESOURCES)
+            found = self._logs[iv.start] = tuple((name, log) for name, log in each if log)
+        return found
+
+    def _slowdown(self, name: str, iv: Interval) -> float:
+        usual, t = self._scene.usual, self._t
+        p = RESOURCES[name].pressure(iv, usual, t)
+        if name == "disk" and (waits := disk.waiting(iv, self._scene.cpus, t)) is not None:
+            p = max(p or 0.0, waits)
+        return 1.0 if p is None else RESOURCES[name].slowdown(iv, usual, p, t)
 
 
 def _disk_log(factor: float, r: float, database: bool, on_cpu: float | None, t: Table) -> float:

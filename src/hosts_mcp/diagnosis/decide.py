@@ -20,7 +20,7 @@ def without_look(symptom: Symptom, t: Table) -> Ruling | None:
         return Ruling("cannot_tell", 0.8, None, why="running")
     if symptom.kind == "none":
         sure = symptom.runs >= t.history_least and symptom.ratio < t.slow_ratio
-        return Ruling("no", 0.9 if sure else 0.75, None, share=0.0, why="usual")
+        return Ruling("no", 0.9 if sure else min(0.75, 0.6 + 0.05 * symptom.runs), None, share=0.0, why="usual")
     return None
 
 

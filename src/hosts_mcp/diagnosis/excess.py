@@ -120,7 +120,7 @@ def with_added(found: Sequence[Loss], usual_seconds: float | None, t: Table) -> 
     there = sum(min(x.usual_seconds or 0.0, x.self_seconds) for x in usual)
     if usual_seconds is None or there < t.usual_work * usual_seconds:
         return list(found)
-    return [replace(x, added=x.usual_seconds is None and not x.remote) for x in found]
+    return [replace(x, added=True) if x.usual_seconds is None and not x.remote else x for x in found]
 
 
 def _callee(span: Span, children: Sequence[Span]) -> Span | None:

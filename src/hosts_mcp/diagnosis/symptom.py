@@ -219,8 +219,10 @@ def _pace(case: Case, root: Span, end: int, history: Sequence[float], t: Table) 
         usual = median(history) if history else None
         # What is slow cannot be told from a few runs. That it is not slower than any of them can.
         if len(history) >= t.history_few and seconds <= max(history) * (1 + t.history_floor):
-            return Pace("none", usual, f"no slower than its {len(history)} earlier runs")
-        return Pace("unknown", usual, f"only {len(history)} earlier runs to compare with")
+            earlier = "only earlier run" if len(history) == 1 else f"{len(history)} earlier runs"
+            return Pace("none", usual, f"no slower than its {earlier}")
+        few = {0: "no earlier run", 1: "only 1 earlier run"}.get(len(history), f"only {len(history)} earlier runs")
+        return Pace("unknown", usual, f"{few} to compare with")
     logs = [math.log(x) for x in history]
     spread = spread_below(logs)
     z = robust_z(math.log(max(seconds, 1e-9)), median(logs), spread, t.history_floor)

@@ -64,7 +64,7 @@ class Table:
     history_mixed: float = 0.25
     """Spread of ln(duration) above which an operation's runs are of several kinds: its parts are compared instead."""
     history_least: int = 5
-    history_few: int = 2
+    history_few: int = 1
     history_good: int = 10
     silence_seconds: float = 120.0
     silence_intervals: float = 2.0

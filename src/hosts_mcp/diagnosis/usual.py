@@ -16,6 +16,13 @@ READINGS = (
     "busy", "steal", "iowait", "run_queue", "memory", "major_faults", "swap_pages", "disk_busy", "disk_queue",
     "disk_await", "drops", "blocked", "load", "filesystem",
 )  # fmt: skip
+_BY_DIRECTION = (
+    "swap_in_bytes_per_second", "swap_out_bytes_per_second", "disk_read_ops_per_second", "disk_write_ops_per_second",
+    "disk_read_await_seconds", "disk_write_await_seconds", "network_receive_packets_per_second",
+    "network_transmit_packets_per_second", "network_receive_drops_per_second", "network_transmit_drops_per_second",
+)  # fmt: skip
+ROLLUP = (*(PLAIN[r] for r in (*READINGS, "inodes") if r in PLAIN), "run_queue", *_BY_DIRECTION)
+"""Signals of the rollup whose means the diagnosis looks at."""
 MARGIN_SECONDS = 60.0
 BIN_SECONDS = 300.0
 

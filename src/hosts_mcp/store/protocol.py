@@ -304,10 +304,17 @@ class Store(Protocol):
         ...
 
     def rollup(
-        self, host_id: int, start_ns: int, end_ns: int, names: Iterable[str] | None = None, bin_ns: int = BIN_NS
+        self,
+        host_id: int,
+        start_ns: int,
+        end_ns: int,
+        names: Iterable[str] | None = None,
+        bin_ns: int = BIN_NS,
+        *,
+        maxima: bool = True,
     ) -> Rollup:
-        """Five-minute bins that begin in [start, end), of all signals or of those named. A longer `bin_ns` (a multiple)
-        puts them together: means of means, maxima of maxima, no worst disk."""
+        """Five-minute bins that begin in [start, end), of all signals or of those named, without maxima if so wished.
+        A longer `bin_ns` (a multiple) puts them together: means of means, maxima of maxima, no worst disk."""
         ...
 
     def points(

@@ -208,10 +208,17 @@ class SqliteReader:
             return {host_id: read_samples.newest(db, self._columns, host_id, rows, some) for host_id in wanted}
 
     def rollup(
-        self, host_id: int, start_ns: int, end_ns: int, names: Iterable[str] | None = None, bin_ns: int = BIN_NS
+        self,
+        host_id: int,
+        start_ns: int,
+        end_ns: int,
+        names: Iterable[str] | None = None,
+        bin_ns: int = BIN_NS,
+        *,
+        maxima: bool = True,
     ) -> Rollup:
         with self._reading() as db:
-            return wide.read_rollup(db, host_id, start_ns, min(end_ns, MAX_NS), names, bin_ns)
+            return wide.read_rollup(db, host_id, start_ns, min(end_ns, MAX_NS), names, bin_ns, maxima=maxima)
 
     def points(
         self,

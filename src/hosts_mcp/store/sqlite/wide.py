@@ -158,18 +158,19 @@ def read_rollup(
     end_ns: int,
     wanted: Iterable[str] | None = None,
     bin_ns: int = BIN_NS,
+    *,
+    maxima: bool = True,
 ) -> Rollup:
     """Bins that begin in [start, end), of all signals or of those wanted; `bin_ns`: so many put together."""
     present = {row[1] for row in db.execute("PRAGMA table_info(signals_5m)")}
     some = set(SIGNAL_NAMES if wanted is None else wanted)
     names = [name for name in SIGNAL_NAMES if name in some and f"{name}_mean" in present]
     if bin_ns == BIN_NS:
-        columns = ["start_ns", "worst_disk", *(f"{name}_{part}" for name in names for part in ("mean", "max"))]
-        grouping = ""
+        head, (mean, most), grouping = ["start_ns", "worst_disk"], ("{}_mean", "{}_max"), ""
     else:
-        columns = [f"start_ns / {bin_ns} * {bin_ns} AS bin", "NULL"]
-        columns += [part for name in names for part in (f"avg({name}_mean)", f"max({name}_max)")]
-        grouping = "GROUP BY bin"
+        head = [f"start_ns / {bin_ns} * {bin_ns} AS bin", "NULL"]
+        (mean, most), grouping = ("avg({}_mean)", "max({}_max)"), "GROUP BY bin"
+    columns = head + [part.format(name) for part in ((mean, most) if maxima else (mean,)) for name in names]
     rows = db.execute(
         f"SELECT {', '.join(columns)} FROM signals_5m WHERE host_id = ? AND start_ns >= ? AND start_ns < ? "
         f"{grouping} ORDER BY start_ns",
@@ -178,10 +179,6 @@ def read_rollup(
     if not rows:
         return Rollup((), {}, {}, ())
     starts, worst, *values = zip(*rows, strict=True)
-    kept = [i for i in range(len(names)) if values[2 * i].count(None) < len(starts)]
-    return Rollup(
-        starts,
-        {names[i]: values[2 * i] for i in kept},
-        {names[i]: values[2 * i + 1] for i in kept},
-        worst,
-    )
+    kept = [i for i in range(len(names)) if values[i].count(None) < len(starts)]
+    highest = {names[i]: values[len(names) + i] for i in kept} if maxima else {}
+    return Rollup(starts, {names[i]: values[i] for i in kept}, highest, worst)
