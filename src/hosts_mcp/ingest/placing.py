@@ -38,30 +38,33 @@ UNIDENTIFIED = (
 
 @dataclass(slots=True)
 class _News:
-    """What the transaction under way learned of a host."""
+    """What the transaction under way learned of a host, whose row of entities is `entity`."""
 
-    newest_ns: int = 0
-    arrived_ns: int = 0
-    lag_ns: int | None = None
+    entity: int
+    oldest_ns: int
+    newest_ns: int
+    arrived_ns: int
+    lag_ns: int
 
-    def add(self, newest_ns: int, arrived_ns: int, lag_ns: int) -> None:
-        self.newest_ns = max(self.newest_ns, newest_ns)
-        self.arrived_ns = max(self.arrived_ns, arrived_ns)
-        self.lag_ns = lag_ns if self.lag_ns is None else min(self.lag_ns, lag_ns)
+    def add(self, other: _News) -> None:
+        self.oldest_ns = min(self.oldest_ns, other.oldest_ns)
+        self.newest_ns = max(self.newest_ns, other.newest_ns)
+        self.arrived_ns = max(self.arrived_ns, other.arrived_ns)
+        self.lag_ns = min(self.lag_ns, other.lag_ns)
 
 
 @dataclass(slots=True)
 class _Learned:
     """What requests had to say beside their points and spans; written before the commit."""
 
-    news: defaultdict[int, _News] = field(default_factory=lambda: defaultdict(_News))
+    news: dict[int, _News] = field(default_factory=dict)
     arrived: Counter[tuple[str, str, str | None, bool]] = field(default_factory=Counter)
     rejoin: bool = False
 
     def add(self, other: _Learned) -> None:
         for host_id, news in other.news.items():
-            if news.lag_ns is not None:
-                self.news[host_id].add(news.newest_ns, news.arrived_ns, news.lag_ns)
+            if (known := self.news.setdefault(host_id, news)) is not news:
+                known.add(news)
         self.arrived.update(other.arrived)
         self.rejoin |= other.rejoin
 
@@ -157,12 +160,11 @@ class Placer:
         host = self._host(request, kind, group, source)
         if host is None:
             return None
-        entity = self._entity(kind, host, group, request.arrived_ns)
+        arrived_ns = request.arrived_ns
+        entity = self._process(host, group, arrived_ns) if kind == "process" else self._box(host, group, arrived_ns)
         if entity is None:
             return None
-        self._writer.add_points(host.id, entity, source, group, request.arrived_ns)
-        if kind != "process":
-            self._note(host, group.time_ns, request.arrived_ns)
+        self._writer.add_points(host.id, entity, source, group, arrived_ns)
         return host
 
     def _host(self, request: Request, kind: Kind, group: PointGroup, source: str) -> Host | None:
@@ -189,24 +191,32 @@ class Placer:
         self._places[key] = host.id
         return host
 
-    def _entity(self, kind: Kind, host: Host, group: PointGroup, arrived_ns: int) -> int | None:
-        if kind == "process":
-            process = _process(group.resource, group.start_ns)
-            if process is None:
-                return None
-            return self._writer.entity(
-                "process", host.id, process.key, process.attributes, process.started_ns, group.time_ns, arrived_ns
-            )
-        # A workload's own row is its host row: its points are `of the host` there.
-        return self._writer.entity("host", host.id, b"", host.attributes, None, group.time_ns, arrived_ns)
+    def _process(self, host: Host, group: PointGroup, arrived_ns: int) -> int | None:
+        """The entity of a process; None where the resource names none."""
+        process = _process(group.resource, group.start_ns)
+        if process is None:
+            return None
+        return self._writer.entity(
+            "process", host.id, process.key, process.attributes, process.started_ns, group.time_ns, arrived_ns
+        )
 
-    def _note(self, host: Host, time_ns: int, arrived_ns: int) -> None:
-        self._learned.news[host.id].add(time_ns, arrived_ns, arrived_ns - time_ns)
+    def _box(self, host: Host, group: PointGroup, arrived_ns: int) -> int:
+        """The entity of the host itself; of a workload too: its own row is its host row. Noted as seen at that time."""
+        time_ns, news = group.time_ns, self._learned.news.get(host.id)
+        if news is not None and news.oldest_ns <= time_ns <= news.newest_ns:
+            return news.entity
+        entity = self._writer.entity("host", host.id, b"", host.attributes, None, time_ns, arrived_ns)
+        seen = _News(entity, time_ns, time_ns, arrived_ns, arrived_ns - time_ns)
+        if news is None:
+            self._learned.news[host.id] = seen
+        else:
+            news.add(seen)
         self._inventory.seen(host.id, arrived_ns, time_ns)
+        return entity
 
     def _update(self, host_id: int, news: _News) -> None:
         host = self._inventory.hosts.get(host_id)
-        if host is None or news.lag_ns is None:
+        if host is None:
             return
         usual = self._usual_lag(host_id, news.lag_ns, news.arrived_ns)
         alive = fresh(news.lag_ns, usual_lag_ns=host.usual_lag_ns, interval_ns=host.interval_ns)

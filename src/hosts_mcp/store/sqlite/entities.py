@@ -62,7 +62,7 @@ class Directory:
     def __init__(self, db: sqlite3.Connection, ledger: Ledger) -> None:
         self._db = db
         self._ledger = ledger
-        self._ids: dict[bytes, int] = {}
+        self._ids: dict[tuple[str, int | None, bytes], int] = {}
         self._kinds: dict[int, EntityKind] = {}
         self._seen: list[tuple[int, int, int]] = []
         self._mark = 0
@@ -101,9 +101,10 @@ class Directory:
         seen_ns: int,
         arrived_ns: int,
     ) -> int:
-        digest = blake2b(f"{kind}\0{host_id}\0".encode() + identity, digest_size=16).digest()
-        number = self._ids.get(digest)
+        key = (kind, host_id, identity)
+        number = self._ids.get(key)
         if number is None:
+            digest = blake2b(f"{kind}\0{host_id}\0".encode() + identity, digest_size=16).digest()
             if len(self._ids) > REMEMBERED:
                 self.clear()
             row = self._db.execute("SELECT id FROM entity WHERE identity = ?", (digest,)).fetchone()
@@ -111,7 +112,7 @@ class Directory:
                 number = self._insert(kind, host_id, digest, attributes, started_ns, ns(seen_ns), arrived_ns)
             else:
                 number = int(row[0])
-            self._ledger.remember(self._ids, digest, number)
+            self._ledger.remember(self._ids, key, number)
             self._ledger.remember(self._kinds, number, kind)
         self._seen.append((number, ns(seen_ns), arrived_ns))
         return number

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hosts_mcp.otlp.batch import PointGroup, Slot
 from hosts_mcp.signals.model import BIN_NS, TICK_NS, SampleRow
@@ -24,8 +24,7 @@ from hosts_mcp.store.sqlite.vocabulary import Layout, Vocabulary
 _TICKS_PER_BIN = BIN_NS // TICK_NS
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     """One segment that is not written yet."""
 
     host_id: int
@@ -36,8 +35,7 @@ class _Waiting:
     segment: Segment
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(NamedTuple):
     """A segment as the wide row sees it."""
 
     layout: Layout

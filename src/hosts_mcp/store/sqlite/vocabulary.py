@@ -68,18 +68,24 @@ class Vocabulary:
         self._layouts: dict[tuple[str, bytes], Layout] = {}
         self._by_id: dict[int, Layout] = {}
         self._arrangements: dict[tuple[str, tuple[int, ...]], Arrangement] = {}
+        self._recent: dict[tuple[str, int], Arrangement] = {}
         self._identities: dict[int, tuple[Slot, int]] = {}
         self._plans: dict[int, RowPlan] = {}
         self._used: dict[int, int] = {}
 
     def arrange(self, source: str, slots: tuple[Slot, ...], arrived_ns: int) -> Arrangement:
         """The layout of these slots and how to bring values into its order."""
-        key = (source, tuple(map(id, slots)))
-        found = self._arrangements.get(key)
-        if found is None:
-            found = self._arrange(source, slots, arrived_ns)
-            self._ledger.remember(self._arrangements, key, found)
-        elif arrived_ns - self._used[found.layout.id] > _DAY_NS:
+        recent = (source, id(slots))  # a decoder that knows a scope gives the same tuple each time
+        found = self._recent.get(recent)
+        if found is None or found.arrived is not slots:
+            key = (source, tuple(map(id, slots)))
+            found = self._arrangements.get(key)
+            if found is None:
+                found = self._arrange(source, slots, arrived_ns)
+                self._ledger.remember(self._arrangements, key, found)
+            if found.arrived is slots:
+                self._ledger.remember(self._recent, recent, found)
+        if arrived_ns - self._used[found.layout.id] > _DAY_NS:
             self._touch(found.layout.id, arrived_ns)
         return found
 
@@ -88,6 +94,7 @@ class Vocabulary:
             self.clear()
         elif len(self._arrangements) > _ARRANGEMENTS:
             self._arrangements.clear()
+            self._recent.clear()
         ids = [self._slot_id(slot) for slot in slots]
         order = sorted(range(len(ids)), key=ids.__getitem__)
         in_order = [ids[i] for i in order]
