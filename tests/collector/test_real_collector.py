@@ -109,7 +109,7 @@ def test_the_printed_configuration_is_valid(binary: Path, tmp_path: Path, transp
         assert checked.returncode == 0, checked.stderr
 
 
-@pytest.mark.parametrize("patch", ["SCRAPER", "MEMORY", "INTERVAL", "PROCESS", "PROCESS_OLDER", "SPANS"])
+@pytest.mark.parametrize("patch", ["SCRAPER", "MEMORY", "INTERVAL", "PROCESS", "SPANS"])
 def test_lines_that_a_verdict_offers_merge_into_a_configuration_that_exists(
     binary: Path, tmp_path: Path, patch: str
 ) -> None:

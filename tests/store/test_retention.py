@@ -200,7 +200,9 @@ def test_findings_are_updated_in_place(writer: SqliteWriter, reader: SqliteReade
     finding = FindingRow(1, "high_memory", "warning", "x", T0, None, 0.9, "High.", "Add memory.")
     writer.begin()
     writer.write_findings(1, [finding])
-    assert writer.findings_of(1) == [finding]
+    writer.commit()
+    assert reader.findings(1) == [finding]
+    writer.begin()
     writer.write_findings(1, [FindingRow(1, "high_memory", "warning", "x", T0, T0 + NS, 0.5, "Was high.")])
     writer.commit()
     assert reader.findings(1) == []

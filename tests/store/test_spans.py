@@ -213,7 +213,7 @@ def test_a_trace_stays_unsettled_when_its_runs_miss_spans(writer: SqliteWriter) 
     store_spans(writer, [span(1), span(2, 1)])
     writer.begin()
     writer.settle(TRACE, [_run(1)])
-    assert writer.quiet_traces(T0 + 999 * NS) == [TRACE]
+    assert writer.quiet_traces(T0 + 999 * NS, 120 * NS, 10) == [TRACE]
     writer.commit()
 
 

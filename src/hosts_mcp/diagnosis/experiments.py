@@ -34,6 +34,12 @@ def _bad(run: Run, usual_ns: float, t: Table) -> bool:
     return run.outcome != "ok" or run.duration_ns > t.slow_ratio * usual_ns
 
 
+def _hurt(run: Run, usual_ns: float, symptom: Symptom, t: Table) -> bool:
+    """Bad, or as slow as the trace that is called slow: of its last runs so many may be slow that this is usual."""
+    as_slow = symptom.kind == "slow" and run.duration_ns * t.slow_ratio > symptom.duration_seconds * NS
+    return as_slow or _bad(run, usual_ns, t)
+
+
 def dose_response(case: Case, scene: Scene, symptom: Symptom, resource: str | None, t: Table) -> Experiment | None:
     """Earlier runs here under the same pressure and without it."""
     if resource is None or resource not in RESOURCES:
@@ -53,13 +59,13 @@ def dose_response(case: Case, scene: Scene, symptom: Symptom, resource: str | No
         return None
     usual = median([r.duration_ns for r in earlier])
     doses = pressures_at(scene, earlier, resource, t)
-    high = [_bad(r, usual, t) for r, p in zip(earlier, doses, strict=True) if p is not None and p >= t.hot]
+    high = [_hurt(r, usual, symptom, t) for r, p in zip(earlier, doses, strict=True) if p is not None and p >= t.hot]
     calm = [_bad(r, usual, t) for r, p in zip(earlier, doses, strict=True) if p is not None and p < t.calm]
     word = RESOURCES[resource].NAME
     counts = (sum(high), len(high), sum(calm), len(calm))
     now = pressure.weighted(scene.during(), scene.effect, lambda iv: RESOURCES[resource].pressure(iv, scene.usual, t))
     same = [
-        _bad(r, usual, t)
+        _hurt(r, usual, symptom, t)
         for r, p in zip(earlier, doses, strict=True)
         if p is not None and now and p >= max(t.hot, SAME_DOSE * now)
     ]

@@ -93,9 +93,7 @@ def _useful(case: Case, symptom: Symptom, f: Findings, ruling: Ruling, origin: O
         and not f.scene.box.processes
         and (origin is None or origin.culprit is None)
     ):
-        out.append(
-            Hint("process", "no process metrics: they would name who used it", patches.PROCESS, patches.PROCESS_OLDER)
-        )
+        out.append(Hint("process", "no process metrics: they would name who used it", patches.PROCESS))
     window = f.scene.during()
     if window and all(iv.run_queue is None for iv in window) and ruling.resource != "memory":
         out.append(

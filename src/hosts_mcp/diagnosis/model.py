@@ -346,7 +346,6 @@ class Origin:
     word: OriginWord
     why: str
     culprit: str | None = None
-    culprit_note: str | None = None
     own_share: float | None = None
     mixed: bool = False
     facts: tuple[Evidence, ...] = ()
@@ -460,7 +459,6 @@ class Hint:
     name: str
     text: str
     patch: str | None = None
-    older_patch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,9 +164,10 @@ def _disk_by_process(case: Case, scene: Scene, found: Mapping[str, Group], begin
     if part <= t.own_much and top is not None and top.growth < t.own_little * extra:
         inferred = _born_or_busy(case, scene, begin)
         word: OriginWord = "neighbour" if part < t.own_little else "unknown"
-        note = f"inferred: {inferred} began or became busy with it" if inferred else None
         why = f"the disk moved {human_bytes(moved)}/s more than its processes account for; own I/O {human_bytes(own)}/s"
-        return Origin(word, why, inferred, note, own_share=part, mixed=word == "unknown")
+        if inferred:
+            why += f"; {inferred} began or became busy with it, which is an inference"
+        return Origin(word, why, inferred, own_share=part, mixed=word == "unknown")
     return _word(part, top, "I/O", lambda v: f"{human_bytes(v)}/s", own, t)
 
 

@@ -1,7 +1,7 @@
 """The collector lines that a hint offers: what to merge into a configuration that exists.
 
-Old component names are printed because they run on every version; an unknown key stops a collector, so a patch with a
-newer key has an `older` variant without it.
+Old component names are printed because they run on every version. For collectors from before 2025, which do not know
+every key, there is `hosts-mcp config collector --older`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ PROCESS = """receivers:
 service:
   pipelines:
     metrics: {receivers: [hostmetrics, hostmetrics/process]}"""
-PROCESS_OLDER = PROCESS.replace("{mute_process_all_errors: true}", "{mute_process_name_error: true}")
 WHOLE = """receivers:
   hostmetrics:
     collection_interval: 10s

@@ -65,7 +65,6 @@ class Table:
     """Spread of ln(duration) above which an operation's runs are of several kinds: its parts are compared instead."""
     history_least: int = 5
     history_few: int = 1
-    history_good: int = 10
     silence_seconds: float = 120.0
     silence_intervals: float = 2.0
     silence_gaps: float = 3.0
@@ -93,7 +92,6 @@ class Table:
     calm_least: int = 10
     """Scrapes before the trace that make a thin usual when no day of history exists."""
     gap_intervals: float = 2.5
-    clock_seconds: float = 30.0
 
     # Pressure, 0..1 (ramps lo..hi).
     cpu_busy: Ramp = Ramp(0.85, 0.97)
@@ -249,7 +247,6 @@ class Table:
     recurrence_hits: float = 0.6
     recurrence_p: float = 0.01
     recurrence_background: float = 0.70
-    recurrence_cycles: int = 3
 
     floors: Mapping[str, float] = field(
         default_factory=lambda: _fixed(

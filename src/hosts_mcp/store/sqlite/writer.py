@@ -224,7 +224,7 @@ class SqliteWriter:
         jobs.heartbeat(self._db, run_id, now_ns)
 
     @_or_busy
-    def quiet_traces(self, now_ns: int, quiet_ns: int = 120_000_000_000, limit: int = 200) -> list[bytes]:
+    def quiet_traces(self, now_ns: int, quiet_ns: int, limit: int) -> list[bytes]:
         return jobs.quiet_traces(self._db, now_ns, quiet_ns, limit)
 
     @_or_busy
@@ -241,11 +241,6 @@ class SqliteWriter:
     def write_rollup(self, host_id: int, rollup: Rollup) -> None:
         """Put these bins; the host's bins handed out by `dirty_bins` count as done."""
         jobs.write_rollup(self._db, host_id, rollup, time.time_ns())
-
-    @_or_busy
-    def findings_of(self, host_id: int) -> list[FindingRow]:
-        """Open findings of a host."""
-        return jobs.findings(self._db, "WHERE host_id = ? AND until_ns IS NULL", (host_id,))
 
     @_or_busy
     def write_findings(self, host_id: int, rows: Sequence[FindingRow]) -> None:
