@@ -50,7 +50,7 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
         why = "undetermined" if undetermined else "quality"
         return _with_quality(Ruling("cannot_tell", 0.6 if undetermined else 0.7, None, why=why), 1.0), main
     if share < t.share_partly and any(_unseen(f, t) for f in found):
-        return Ruling("cannot_tell", 0.6, None, why="undetermined"), main
+        return Ruling("cannot_tell", 0.6, None, why="unmeasured"), main
     if blinded and share < t.share_partly:
         return Ruling("cannot_tell", 0.7, None, why="unseen_host"), main
     if share >= t.share_yes:
@@ -174,7 +174,7 @@ def failed(f: Findings, symptom: Symptom, t: Table) -> Ruling:
     if (q.undetermined or q.blind == "slow") and link < settles:
         return Ruling("cannot_tell", 0.6, None, why="blind" if q.blind else "undetermined")
     if kind == "unknown" and link < t.link_unknown and _disk_unseen(f, t):
-        return Ruling("cannot_tell", 0.6, None, why="undetermined")
+        return Ruling("cannot_tell", 0.6, None, why="unmeasured")
     if q.value < t.quality_least and link < t.link_settles:
         return Ruling("cannot_tell", 0.7, None, why="quality")
     if (p >= t.p_partly and link >= t.calm) or (kind == "unknown" and link >= t.link_unknown):

@@ -45,7 +45,7 @@ def collect(
             iv > 10 and window < SHORT_INTERVALS * iv and symptom.kind != "none"
         ):
             text = f"the time in question is {human_seconds(window)}, metrics come every {human_seconds(iv)}"
-            (decisive if unsure and ruling.why != "quality" else useful).append(
+            (decisive if unsure and ruling.why not in ("quality", "unmeasured") else useful).append(
                 Hint("interval", text, patches.INTERVAL)
             )
         for resource in f.quality.missing:
@@ -57,6 +57,8 @@ def collect(
                 )
                 (decisive if unsure else useful).append(hint)
     seen: dict[str, Hint] = {}
+    if ruling.why == "unmeasured":  # a scraper that is not there is what would settle it
+        useful.sort(key=lambda hint: not hint.name.startswith("scraper_"))
     for hint in (*decisive, *useful):
         seen.setdefault(hint.name, hint)
     return tuple(seen.values())
@@ -104,10 +106,9 @@ def _useful(case: Case, symptom: Symptom, f: Findings, ruling: Ruling, origin: O
             )
         )
     if (
-        blamed
-        and window
+        window
         and all(iv.swap_pages is None and iv.major_faults is None for iv in window)
-        and ruling.resource in ("memory", "disk")
+        and ((blamed and ruling.resource in ("memory", "disk")) or ruling.why == "unmeasured")
     ):
         out.append(
             Hint(

@@ -31,6 +31,7 @@ CANNOT = {
     "running": "The trace seems to be still running",
     "no_metrics": "No host metrics where this trace lost its time",
     "no_intervals": "No host metrics at that time",
+    "unmeasured": "Something was scarce, and what would show whether anybody waited for it is not measured",
     "undetermined": "The metrics are too coarse: what they measured could hide it",
     "blind": "Memory could have filled and been freed between two samples",
     "quality": "Too little of what is needed was measured",
@@ -177,7 +178,7 @@ def next_steps(s: Symptom, r: Ruling, origin: Origin | None, losses: Sequence[Lo
         return (
             ("Ask again once it has ended.",)
             if s.kind == "running"
-            else ("Add what is missing below, then ask about the next such trace.",)
+            else ("Add what is missing to the collector, then ask about the next such trace.",)
         )
     if s.kind == "none":
         return ()
