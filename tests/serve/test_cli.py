@@ -106,7 +106,7 @@ def test_a_reader_that_goes_away_is_no_error(server: Running) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("through_server", [True, False])
+@pytest.mark.parametrize("through_server", [pytest.param(True, marks=pytest.mark.long), False])
 def test_import_brings_a_file_in_once(start: Start, tmp_path: Path, through_server: bool) -> None:
     lines = [json.dumps(body) for _, body in little_otlp(time.time_ns())]
     file = tmp_path / "exported.jsonl.gz"
@@ -125,7 +125,7 @@ def test_import_brings_a_file_in_once(start: Start, tmp_path: Path, through_serv
     assert running is None or running.get("/api/v1/hosts/web-1?stored=true").json()["stored"]["points"] == 61 * 8
 
 
-@pytest.mark.parametrize("through_server", [True, False])
+@pytest.mark.parametrize("through_server", [pytest.param(True, marks=pytest.mark.long), False])
 def test_forget_removes_a_host(start: Start, tmp_path: Path, through_server: bool) -> None:
     file, db = tmp_path / "exported.jsonl", tmp_path / "box.db"
     file.write_text("\n".join(json.dumps(body) for _, body in little_otlp(time.time_ns())))

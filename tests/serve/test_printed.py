@@ -32,7 +32,11 @@ def server_in(client: str, text: str) -> dict[str, Any]:
     return server
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+QUICK = ("claude-code", "codex")
+"""One that is configured in JSON and one in TOML; each starts a server, which takes seconds."""
+
+
+@pytest.mark.parametrize("client", [pytest.param(c, marks=[] if c in QUICK else [pytest.mark.long]) for c in CLIENTS])
 def test_the_command_for_a_client_starts_and_answers(client: str, tmp_path: Path) -> None:
     flags = ["--db", str(tmp_path / "a b.db"), "--listen", "127.0.0.1:0", "--otlp-grpc", "off", "--otlp-http", "off"]
     server = server_in(client, config(client, *flags).stdout)

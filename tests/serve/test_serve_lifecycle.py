@@ -77,7 +77,9 @@ def test_a_port_of_another_program_is_left_to_it_and_said(start: Start) -> None:
         assert str(otlp_http) in notes
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, *(pytest.param(n, marks=pytest.mark.long) for n in (signal.SIGINT, signal.SIGHUP))]
+)
 def test_it_ends_cleanly_within_two_seconds_even_with_open_streams(start: Start, number: signal.Signals) -> None:
     running = start()
     stream = http.client.HTTPConnection("127.0.0.1", running.port)

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hosts_mcp.diagnosis import engine, usual
+from hosts_mcp.diagnosis import engine, recurrence, usual
 from hosts_mcp.diagnosis.accounted import accounted
 from hosts_mcp.diagnosis.engine import Wanted
 from hosts_mcp.diagnosis.model import Box, Case, Process, Workload
@@ -16,7 +16,7 @@ from hosts_mcp.signals.model import BoxFacts, RawSeries, Samples, SignalSeries
 from hosts_mcp.signals.processes import derive_processes
 from hosts_mcp.signals.rollup import DEVICE_METRICS
 from hosts_mcp.signals.samples import derive, facts_from
-from hosts_mcp.store.protocol import Entity, Host, Run, Span, Store
+from hosts_mcp.store.protocol import Entity, Host, Run, Span, Sparse, Store
 from hosts_mcp.timerange import NS
 
 HISTORY = 100
@@ -24,6 +24,7 @@ HISTORY = 100
 FEW_RUNS = 10
 OPERATIONS = 200
 """Span names of a trace that get a history; the rarest of a larger trace go without."""
+DAY_NS = 86_400 * NS
 ROLLUP_DAYS = 30
 RUNS = 1000
 PROCESS_METRICS = ("process.cpu.time", "process.memory.usage", "process.disk.io")
@@ -57,10 +58,11 @@ def gather_spans(store: Store, spans: Sequence[Span], now_ns: int) -> Case:
         known_hosts=tuple(h.key for h in hosts if h.kind == "host")[:5],
     )
     wanted = engine.windows_wanted(case)
+    earlier = _earlier_runs(case)
     boxes = dict(case.boxes)
     for place, look in wanted.items():
         if place in by_id:
-            boxes[place] = _box(store, by_id[place], inventory, look, now_ns)
+            boxes[place] = _box(store, by_id[place], inventory, look, now_ns, earlier)
     return replace(case, boxes=boxes, peers=_peers(store, case))
 
 
@@ -129,7 +131,16 @@ def _skew(machine: Host) -> float | None:
     return -machine.usual_lag_ns / NS
 
 
-def _box(store: Store, host: Host, inventory: Inventory, look: Wanted, now_ns: int) -> Box:
+def _earlier_runs(case: Case) -> list[tuple[int, int]]:
+    """(begin, end) of the earlier runs of the trace's top operations, whose pressure is compared with this one's."""
+    present = {s.span_id for s in case.spans}
+    tops = {(s.service, s.name) for s in case.spans if s.parent_id not in present}
+    return [(r.start_ns, r.start_ns + r.duration_ns) for top in tops for r in case.histories.get(top, ())]
+
+
+def _box(
+    store: Store, host: Host, inventory: Inventory, look: Wanted, now_ns: int, earlier: Sequence[tuple[int, int]]
+) -> Box:
     low, high = look.start_ns, look.end_ns
     machine = inventory.box_of(host)
     box = _named(host, inventory, now_ns)
@@ -144,13 +155,14 @@ def _box(store: Store, host: Host, inventory: Inventory, look: Wanted, now_ns: i
         facts = replace(facts, memory_bytes=next((int(v) for v in reversed(total.values) if v), None))
     if (awake := accounted(samples, facts)) is not None:
         signals[awake.name] = awake
-    begin = high - ROLLUP_DAYS * 86_400 * NS
+    begin, since = high - ROLLUP_DAYS * DAY_NS, low - DAY_NS
+    sparse = Sparse(since, recurrence.HOT_AT_LEAST, [span for span in earlier if span[0] < since])
     return replace(
         box,
         facts=facts,
         signals=signals,
         devices=derive_devices(store.points(machine.id, DEVICE_METRICS, low, high), facts),
-        rollup=store.rollup(machine.id, begin, high, usual.ROLLUP, maxima=False),
+        rollup=store.rollup(machine.id, begin, high, usual.ROLLUP, maxima=False, sparse=sparse),
         processes=_processes(store, machine.id, facts, look),
         boots_ns=_boots(machine, samples),
         logs=store.logs(host_id=machine.id, start_ns=low, end_ns=high),

@@ -30,7 +30,8 @@ GATES = {
     "filesystem": (("filesystem_used_ratio", 0.90), ("inodes_used_ratio", 0.90)),
     "network": (("network_receive_drops_per_second", 0.01), ("network_transmit_drops_per_second", 0.01)),
 }  # fmt: skip
-"""Bins below all of these cannot be hot: the others alone are judged, so that thirty days stay cheap."""
+"""Bins below all of these cannot be hot: the others alone are read and judged, so that thirty days stay cheap."""
+HOT_AT_LEAST = {name: least for gates in GATES.values() for name, least in gates}
 
 
 def find(scene: Scene, resources: Sequence[str], at: float, t: Table) -> Recurrence | None:

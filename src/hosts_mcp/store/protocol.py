@@ -284,6 +284,16 @@ class SqlResult:
     """Why it was cut: rows, bytes or time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """Which bins of a long past are read: the first one, every one from `since_ns` on, those in which the mean of a
+    signal was at least its value in `least`, and those that touch one of `spans` (begin, end; ns)."""
+
+    since_ns: int
+    least: Mapping[str, float]
+    spans: Sequence[tuple[int, int]] = ()
+
+
 class Store(Protocol):
     """Reading. Safe to use from several threads; every call opens and ends its own short read transaction."""
 
@@ -312,9 +322,11 @@ class Store(Protocol):
         bin_ns: int = BIN_NS,
         *,
         maxima: bool = True,
+        sparse: Sparse | None = None,
     ) -> Rollup:
-        """Five-minute bins that begin in [start, end), of all signals or of those named, without maxima if so wished.
-        A longer `bin_ns` (a multiple) puts them together: means of means, maxima of maxima, no worst disk."""
+        """Five-minute bins that begin in [start, end), of all signals or of those named, without maxima if so wished,
+        and with gaps where `sparse` says so. A longer `bin_ns` (a multiple) puts them together: means of means, maxima
+        of maxima, no worst disk."""
         ...
 
     def points(

@@ -24,6 +24,7 @@ from hosts_mcp.store.protocol import (
     Run,
     Span,
     SpanDetails,
+    Sparse,
     SqlResult,
     Stored,
     TraceFilter,
@@ -216,9 +217,11 @@ class SqliteReader:
         bin_ns: int = BIN_NS,
         *,
         maxima: bool = True,
+        sparse: Sparse | None = None,
     ) -> Rollup:
         with self._reading() as db:
-            return wide.read_rollup(db, host_id, start_ns, min(end_ns, MAX_NS), names, bin_ns, maxima=maxima)
+            end_ns = min(end_ns, MAX_NS)
+            return wide.read_rollup(db, host_id, start_ns, end_ns, names, bin_ns, maxima=maxima, sparse=sparse)
 
     def points(
         self,

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from hosts_mcp.signals.catalogue import COLUMNS, GROUPS, SIGNALS
 from hosts_mcp.signals.model import BIN_NS, TICK_NS, GroupSeries, SampleRow
-from hosts_mcp.store.protocol import Rollup
+from hosts_mcp.store.protocol import Rollup, Sparse
 from hosts_mcp.store.sqlite.values import ns
 
 COLUMNS_OF: Mapping[str, tuple[str, ...]] = {
@@ -160,6 +160,7 @@ def read_rollup(
     bin_ns: int = BIN_NS,
     *,
     maxima: bool = True,
+    sparse: Sparse | None = None,
 ) -> Rollup:
     """Bins that begin in [start, end), of all signals or of those wanted; `bin_ns`: so many put together."""
     present = {row[1] for row in db.execute("PRAGMA table_info(signals_5m)")}
@@ -171,10 +172,13 @@ def read_rollup(
         head = [f"start_ns / {bin_ns} * {bin_ns} AS bin", "NULL"]
         (mean, most), grouping = ("avg({}_mean)", "max({}_max)"), "GROUP BY bin"
     columns = head + [part.format(name) for part in ((mean, most) if maxima else (mean,)) for name in names]
+    wanted_rows, values_of = "", list[Any]()
+    if sparse is not None:
+        wanted_rows, values_of = _which(sparse, host_id, start_ns, present)
     rows = db.execute(
         f"SELECT {', '.join(columns)} FROM signals_5m WHERE host_id = ? AND start_ns >= ? AND start_ns < ? "
-        f"{grouping} ORDER BY start_ns",
-        (host_id, start_ns, end_ns),
+        f"{wanted_rows} {grouping} ORDER BY start_ns",
+        (host_id, start_ns, end_ns, *values_of),
     ).fetchall()
     if not rows:
         return Rollup((), {}, {}, ())
@@ -182,3 +186,17 @@ def read_rollup(
     kept = [i for i in range(len(names)) if values[i].count(None) < len(starts)]
     highest = {names[i]: values[len(names) + i] for i in kept} if maxima else {}
     return Rollup(starts, {names[i]: values[i] for i in kept}, highest, worst)
+
+
+def _which(sparse: Sparse, host_id: int, start_ns: int, present: Collection[str]) -> tuple[str, list[Any]]:
+    """SQL that leaves out the bins that `sparse` does not name, and its values."""
+    some = ["start_ns >= ?", "start_ns = (SELECT min(start_ns) FROM signals_5m WHERE host_id = ? AND start_ns >= ?)"]
+    values: list[Any] = [sparse.since_ns, host_id, start_ns]
+    for name, least in sparse.least.items():
+        if f"{name}_mean" in present:
+            some.append(f"{name}_mean >= ?")
+            values.append(least)
+    for begin, end in sparse.spans:
+        some.append("start_ns BETWEEN ? AND ?")
+        values += (begin - BIN_NS, end)
+    return f"AND ({' OR '.join(some)})", values
