@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from benchmarks.fleet import SimulatedHost, batched, scrapes
 from benchmarks.measuring import Row, cpu_seconds
 from hosts_mcp.otlp.points import walk
+from hosts_mcp.otlp.room import Room
 from hosts_mcp.otlp.shapes import Shapes
 from hosts_mcp.otlp.values import Interned
 
@@ -50,7 +51,7 @@ def _ratios(name: str, bodies: Sequence[bytes]) -> Row:
     bare, plain, fast = cpu_seconds(
         bodies,
         ExportMetricsServiceRequest.FromString,
-        lambda body: walk(ExportMetricsServiceRequest.FromString(body), interned),
+        lambda body: walk(ExportMetricsServiceRequest.FromString(body), interned, Room(len(body))),
         shapes.decode,
     )
     return name, (

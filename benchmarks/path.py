@@ -24,6 +24,7 @@ from hosts_mcp.ingest.placing import Placer
 from hosts_mcp.otlp.batch import MetricsBatch
 from hosts_mcp.otlp.decode import decode_metrics
 from hosts_mcp.otlp.points import walk
+from hosts_mcp.otlp.room import Room
 from hosts_mcp.otlp.transport import Request, Signal
 from hosts_mcp.otlp.values import Interned
 from hosts_mcp.store.sqlite import SqliteWriter, open_writer
@@ -49,7 +50,7 @@ def _figure(name: str, bodies: Sequence[Sent]) -> Row:
     fast: Decode = partial(decode_metrics, encoding="protobuf")
 
     def plain(body: bytes) -> MetricsBatch:
-        return walk(ExportMetricsServiceRequest.FromString(body), interned)
+        return walk(ExportMetricsServiceRequest.FromString(body), interned, Room(len(body)))
 
     points = sum(fast(body).points for _, body in bodies[len(bodies) // 2 :])
     taken = [(_parsed(sent), _stored(fast, sent), _stored(plain, sent)) for _ in range(PASSES)]
