@@ -10,6 +10,7 @@ from hosts_mcp.diagnosis import engine, recurrence, usual
 from hosts_mcp.diagnosis.accounted import accounted
 from hosts_mcp.diagnosis.engine import Wanted
 from hosts_mcp.diagnosis.model import Box, Case, Process, Workload
+from hosts_mcp.diagnosis.table import TABLE
 from hosts_mcp.hosts.identity import Inventory
 from hosts_mcp.signals.devices import derive_devices
 from hosts_mcp.signals.model import BoxFacts, RawSeries, Samples, SignalSeries
@@ -155,7 +156,7 @@ def _box(
         facts = replace(facts, memory_bytes=next((int(v) for v in reversed(total.values) if v), None))
     if (awake := accounted(samples, facts)) is not None:
         signals[awake.name] = awake
-    begin, since = high - ROLLUP_DAYS * DAY_NS, low - DAY_NS
+    begin, since = high - ROLLUP_DAYS * DAY_NS, low - round(TABLE.baseline_seconds * NS)
     sparse = Sparse(since, recurrence.HOT_AT_LEAST, [span for span in earlier if span[0] < since])
     return replace(
         box,
