@@ -257,10 +257,8 @@ def finished(
     about: dict[str, dict[str, object]] = {OWN: {}}
     if w.rng.random() < 0.9:
         about[OWN] = {"process.pid": OWN_PID, "process.executable.name": "python3"}
-    elif truth.origins and "hypervisor" not in truth.origins:
-        truth = replace(
-            truth, origins=truth.origins | {"unknown"}
-        )  # no pid: nobody knows which process is the service's
+    elif truth.origins and "hypervisor" not in truth.origins:  # nobody knows which process is the service's
+        truth = replace(truth, origins=truth.origins | {"unknown"})
     last = max(s.end for s in run.spans) if run.died is None else run.died
     longest = max(b.shape.interval for b in boxes.values())
     case = Case(
