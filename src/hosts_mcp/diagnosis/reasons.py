@@ -121,7 +121,8 @@ def collect(
             out.append(
                 Evidence(
                     "for",
-                    f"{recurrence.signal} pressure came back {recurrence.period}: {recurrence.hits} of {recurrence.cycles} times",
+                    f"{recurrence.signal} pressure came back {recurrence.period}: {recurrence.hits} of {recurrence.cycles} times"
+                    + (", give or take an hour" if recurrence.clock_change else ""),
                     host=host,
                 )
             )
