@@ -1,0 +1,25 @@
+"""The benchmarks run: each figure of one process on the smallest input. What they measure is not judged here."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from benchmarks import decode, path, spans, store
+from benchmarks.fleet import SimulatedHost, scrapes
+
+HOST = SimulatedHost("host-0")
+SENT = list(scrapes([HOST], 4))
+
+FIGURES: dict[str, Callable[[], object]] = {
+    "decode": lambda: decode._ratios("one host", [body for _, body in SENT]),
+    "path": lambda: path._figure("one host", SENT),
+    "store": lambda: store._figures(SENT, 1),
+    "a row per point": lambda: store._row_per_point(SENT),
+    "spans": lambda: spans._stored([], [spans._batch(random.Random(7), 0)]),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_taken(name: str) -> None:
+    assert FIGURES[name]()
