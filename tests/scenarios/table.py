@@ -374,6 +374,8 @@ SCENARIOS: tuple[Scenario, ...] = (
          machine=Machine(scrapers=tuple(x for x in SCRAPERS if x != "load"), pushes=pushed(H1, 90, 10, 10, ("=cpu", 1.6)))),
     slow(111, "tasks wait for a disk that sends no metrics", 90.0, Expected("T"),
          machine=Machine(scrapers=tuple(x for x in SCRAPERS if x != "disk"), pushes=pushed(H1, 90, 10, 10, ("blocked", 3.0)))),
+    slow(112, "never seen before, it waited for a peer while the disk was busy", 30.0, Expected("N"), pieces=calling(30.0, "api.example"), past=None,
+         machine=Machine(pushes=pushed(H1, 30, 5, 5, ("=disk_busy", 0.98), ("=disk_queue", 14.0), ("=disk_await", 0.095), ("=disk_ops", 147.0)))),
     Scenario(107, "a spot instance is taken away in mid-trace", (Machine(boots=(-30 * DAY, H1 + 900), attributes=(("cloud.instance.lifecycle", "spot"),)),), killed(890.0),
              Expected("Y", ("hypervisor",), ("restart",)), Past(1400.0, 0.05, 20, compute(1400.0))),
 )  # fmt: skip
