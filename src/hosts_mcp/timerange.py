@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from hosts_mcp.errors import BadRange
 
 NS = 1_000_000_000
+DAY_NS = 86_400 * NS
 _UNITS = {"ms": 1e-3, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|sec|min|[smhdw])\s*)+", re.IGNORECASE)
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|sec|min|[smhdw])", re.IGNORECASE)

@@ -28,11 +28,10 @@ from hosts_mcp.signals.meaning import NAMES
 from hosts_mcp.signals.model import RawSeries
 from hosts_mcp.store.protocol import Entity, Host, KeptLog, Span, SpanDetails, Store, TraceFilter
 from hosts_mcp.text import clean
-from hosts_mcp.timerange import NS
+from hosts_mcp.timerange import DAY_NS, NS
 
 EVENT = "hosts_mcp.case"
 """Event name of the log record that states what must come out; an import counts it and keeps nothing of it."""
-DAY_NS = 86_400 * NS
 SPANS_PER_LINE = 500
 EARLIER_NS = 3600 * NS
 """A trace that holds an instance's first span began at most so long before it."""

@@ -18,14 +18,13 @@ from hosts_mcp.signals.processes import derive_processes
 from hosts_mcp.signals.rollup import DEVICE_METRICS
 from hosts_mcp.signals.samples import derive, facts_from
 from hosts_mcp.store.protocol import Entity, Host, Run, Span, Sparse, Store
-from hosts_mcp.timerange import NS
+from hosts_mcp.timerange import DAY_NS, NS
 
 HISTORY = 100
 """So many that one bad hour does not become the usual."""
 FEW_RUNS = 10
 OPERATIONS = 200
 """Span names of a trace that get a history; the rarest of a larger trace go without."""
-DAY_NS = 86_400 * NS
 ROLLUP_DAYS = 30
 RUNS = 1000
 PROCESS_METRICS = ("process.cpu.time", "process.memory.usage", "process.disk.io")
@@ -76,6 +75,12 @@ def _orphaned(spans: Sequence[Span]) -> bool:
     return not any(not s.parent_id.strip(b"\0") for s in spans) and any(s.parent_id not in present for s in spans)
 
 
+def _tops(spans: Sequence[Span]) -> list[Span]:
+    """Spans without a parent among these."""
+    present = {s.span_id for s in spans}
+    return [s for s in spans if s.parent_id not in present]
+
+
 def _places(spans: Sequence[Span]) -> set[int]:
     return {s.host_id for s in spans if s.host_id is not None}
 
@@ -84,9 +89,7 @@ def _histories(store: Store, spans: Sequence[Span], start: int) -> dict[tuple[st
     """Earlier runs of the trace's operations; later ones too where there are few."""
     names = Counter((s.service, s.name) for s in spans)
     wanted = [name for name, _ in names.most_common(OPERATIONS)]
-    present = {s.span_id for s in spans}
-    tops = {(s.service, s.name) for s in spans if s.parent_id not in present}
-    wanted += sorted(tops - set(wanted))
+    wanted += sorted({(s.service, s.name) for s in _tops(spans)} - set(wanted))
     own = spans[0].trace_id
     found = {k: [r for r in v if r.trace_id != own] for k, v in store.histories(wanted, start, HISTORY).items()}
     end = max(s.end_ns or s.start_ns for s in spans)
@@ -99,8 +102,7 @@ def _histories(store: Store, spans: Sequence[Span], start: int) -> dict[tuple[st
 
 def _peers(store: Store, case: Case) -> list[Run]:
     """Runs of the root operation on any host around the trace."""
-    present = {s.span_id for s in case.spans}
-    top = min((s for s in case.spans if s.parent_id not in present), key=lambda s: s.start_ns)
+    top = min(_tops(case.spans), key=lambda s: s.start_ns)
     end = max(s.end_ns or s.start_ns for s in case.spans)
     reach = max(60 * NS, end - top.start_ns)
     return store.runs(top.service, top.name, after_ns=top.start_ns - 2 * reach, before_ns=end + reach, limit=200)
@@ -134,8 +136,7 @@ def _skew(machine: Host) -> float | None:
 
 def _earlier_runs(case: Case) -> list[tuple[int, int]]:
     """(begin, end) of the earlier runs of the trace's top operations, whose pressure is compared with this one's."""
-    present = {s.span_id for s in case.spans}
-    tops = {(s.service, s.name) for s in case.spans if s.parent_id not in present}
+    tops = {(s.service, s.name) for s in _tops(case.spans)}
     return [(r.start_ns, r.start_ns + r.duration_ns) for top in tops for r in case.histories.get(top, ())]
 
 

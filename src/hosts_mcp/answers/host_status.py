@@ -14,11 +14,11 @@ from hosts_mcp.answers.list_hosts import marks
 from hosts_mcp.answers.lookup import find_host
 from hosts_mcp.answers.missing import NotCollected, not_collected
 from hosts_mcp.answers.selection import FAMILIES, USUAL, unit_of
-from hosts_mcp.answers.vitals import DAY_NS, Listening, Reading, host_now, newest
+from hosts_mcp.answers.vitals import Listening, Reading, host_now, newest
 from hosts_mcp.signals.model import Samples
 from hosts_mcp.store.protocol import Entity, FindingRow, Host, Store
 from hosts_mcp.text import clean, human_bytes, human_seconds, quote, significant
-from hosts_mcp.timerange import NS, TimeRange, parse_instant
+from hosts_mcp.timerange import DAY_NS, NS, TimeRange, parse_instant
 
 LOOK_BACK_NS = 300 * NS
 """How far before the moment a reading may lie, at least; five intervals where that is more."""

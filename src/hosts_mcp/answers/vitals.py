@@ -12,9 +12,8 @@ from hosts_mcp.signals.model import BoxFacts, Samples
 from hosts_mcp.signals.samples import derive, groups_of
 from hosts_mcp.store.protocol import Host, Store
 from hosts_mcp.text import human_seconds
-from hosts_mcp.timerange import NS
+from hosts_mcp.timerange import DAY_NS, NS
 
-DAY_NS = 86_400 * NS
 SHOWN_GAPS = 3
 
 

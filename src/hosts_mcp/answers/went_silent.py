@@ -20,7 +20,7 @@ from hosts_mcp.diagnosis.table import TABLE
 from hosts_mcp.errors import BadArgument
 from hosts_mcp.store.protocol import Host, Span, Store, TraceSummary
 from hosts_mcp.text import human_seconds, quote
-from hosts_mcp.timerange import NS, iso, parse_instant
+from hosts_mcp.timerange import DAY_NS, NS, iso, parse_instant
 
 LAST_HOUR_NS = 3600 * NS
 """Of a process that sent spans for longer, only the last hour is looked at."""
@@ -239,8 +239,7 @@ def _proof(case: Case, silence: Silence, last: Span, d: Diagnosis) -> list[str]:
 
 def _unheard(store: Store, silence: Silence, present: int) -> bool:
     """Whether this server itself stopped listening as the service fell silent, until it spoke again (or now)."""
-    day = 86_400 * NS
-    gaps = store.not_listening(silence.last_ns - day, min(silence.until_ns, present))
+    gaps = store.not_listening(silence.last_ns - DAY_NS, min(silence.until_ns, present))
     return any(abs(a - silence.last_ns) <= LEAST_NS and b >= silence.until_ns - LEAST_NS for a, b in gaps)
 
 

@@ -173,7 +173,7 @@ def failed(f: Findings, symptom: Symptom, t: Table) -> Ruling:
     settles = t.link_unknown if kind == "unknown" else t.link_settles
     if (q.undetermined or q.blind == "slow") and link < settles:
         return Ruling("cannot_tell", 0.6, None, why="blind" if q.blind else "undetermined")
-    if kind == "unknown" and link < t.link_unknown and _disk_unseen(f, t):
+    if kind == "unknown" and link < settles and _disk_unseen(f, t):
         return Ruling("cannot_tell", 0.6, None, why="unmeasured")
     if q.value < t.quality_least and link < t.link_settles:
         return Ruling("cannot_tell", 0.7, None, why="quality")

@@ -217,8 +217,10 @@ def _memory(scene: Scene, symptom: Symptom, t: Table) -> Origin:
     reach = max(t.climb_seconds, symptom.duration_seconds)
     recent = [(x, y) for x, y in before if x >= begin - reach]
     slope = climb_slope(recent, t)
-    if climb is not None and (early := [(x, y) for x, y in before if x >= climb - scene.interval]) and len(early) > 2:
-        slope = max(slope, (early[-1][1] - early[0][1]) / max(early[-1][0] - early[0][0], 1e-9))
+    early = [(x, y) for x, y in before if climb is not None and x >= climb - scene.interval]
+    if len(early) > 2:  # a climb of a few readings, which the calm before it would flatten
+        (x0, y0), (x1, y1) = early[0], early[-1]
+        slope = max(slope, (y1 - y0) / max(x1 - x0, 1e-9))
     start, peak = before[-1][1], max(y for _, y in seen)
     floor = min(y for _, y in before) if usual is None else min(usual, start)
     rise = peak - floor

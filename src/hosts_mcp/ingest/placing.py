@@ -161,7 +161,9 @@ class Placer:
         if host is None:
             return None
         arrived_ns = request.arrived_ns
-        entity = self._process(host, group, arrived_ns) if kind == "process" else self._box(host, group, arrived_ns)
+        entity = (
+            self._process_of(host, group, arrived_ns) if kind == "process" else self._box_of(host, group, arrived_ns)
+        )
         if entity is None:
             return None
         self._writer.add_points(host.id, entity, source, group, arrived_ns)
@@ -191,7 +193,7 @@ class Placer:
         self._places[key] = host.id
         return host
 
-    def _process(self, host: Host, group: PointGroup, arrived_ns: int) -> int | None:
+    def _process_of(self, host: Host, group: PointGroup, arrived_ns: int) -> int | None:
         """The entity of a process; None where the resource names none."""
         process = _process(group.resource, group.start_ns)
         if process is None:
@@ -200,7 +202,7 @@ class Placer:
             "process", host.id, process.key, process.attributes, process.started_ns, group.time_ns, arrived_ns
         )
 
-    def _box(self, host: Host, group: PointGroup, arrived_ns: int) -> int:
+    def _box_of(self, host: Host, group: PointGroup, arrived_ns: int) -> int:
         """The entity of the host itself; of a workload too: its own row is its host row. Noted as seen at that time."""
         time_ns, news = group.time_ns, self._learned.news.get(host.id)
         if news is not None and news.oldest_ns <= time_ns <= news.newest_ns:

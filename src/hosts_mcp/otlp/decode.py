@@ -44,16 +44,15 @@ def decode_metrics(body: bytes, encoding: Encoding) -> MetricsBatch:
     global _shapes
     if _shapes.full:
         _shapes = Shapes()
-    reason = None
+    room, reason = _room(body, encoding), None
     if encoding == "protobuf":
-        look_through(body)
         try:
             return _shapes.decode(body)
         except Odd as odd:
             reason = str(odd)
         except DecodeError:
             reason = "a request that protobuf refuses"
-    batch = walk(_parsed(body, encoding, ExportMetricsServiceRequest()), _shapes.interned, Room(len(body)))
+    batch = walk(_parsed(body, encoding, ExportMetricsServiceRequest()), _shapes.interned, room)
     if reason is not None:
         batch.walked[reason] += batch.points
     return batch
@@ -61,8 +60,8 @@ def decode_metrics(body: bytes, encoding: Encoding) -> MetricsBatch:
 
 def decode_traces(body: bytes, encoding: Encoding) -> TracesBatch:
     """ExportTraceServiceRequest -> TracesBatch. Raises Undecodable."""
-    request = _parsed(body, encoding, ExportTraceServiceRequest())
-    interned, batch, room = _shapes.interned, TracesBatch(), Room(len(body))
+    room, request = _room(body, encoding), _parsed(body, encoding, ExportTraceServiceRequest())
+    interned, batch = _shapes.interned, TracesBatch()
     for resource_spans in room.take(request.resource_spans):
         resource = interned.resource(resource_spans.resource)
         for scope_spans in room.take(resource_spans.scope_spans):
@@ -112,8 +111,8 @@ def _span(span: Span, resource: Resource, scope: str) -> SpanRecord:
 
 def decode_logs(body: bytes, encoding: Encoding) -> LogsBatch:
     """ExportLogsServiceRequest -> LogsBatch. Raises Undecodable."""
-    request = _parsed(body, encoding, ExportLogsServiceRequest())
-    interned, batch, room = _shapes.interned, LogsBatch(), Room(len(body))
+    room, request = _room(body, encoding), _parsed(body, encoding, ExportLogsServiceRequest())
+    interned, batch = _shapes.interned, LogsBatch()
     for resource_logs in room.take(request.resource_logs):
         resource = interned.resource(resource_logs.resource)
         for scope_logs in room.take(resource_logs.scope_logs):
@@ -138,10 +137,16 @@ def decode_logs(body: bytes, encoding: Encoding) -> LogsBatch:
     return batch
 
 
+def _room(body: bytes, encoding: Encoding) -> Room:
+    """For the items of a body that protobuf may read. Raises Undecodable."""
+    if encoding == "protobuf":
+        look_through(body)
+    return Room(len(body))
+
+
 def _parsed(body: bytes, encoding: Encoding, message: M) -> M:
     if encoding == "json":
         return json.parse(body, message)
-    look_through(body)
     try:
         try:
             message.ParseFromString(body)

@@ -13,12 +13,12 @@ from hosts_mcp.otlp.batch import Slot
 from hosts_mcp.signals.rows import RowPlan, plan
 from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.values import from_json, text, to_json
+from hosts_mcp.timerange import DAY_NS
 
 REMEMBERED = 50_000
 """Entries held in memory before a cache starts anew: churn of devices and processes must not grow it for ever."""
 _ARRANGEMENTS = 5_000
 """Devices come in another order in every scrape: most orders are never seen again."""
-_DAY_NS = 86_400 * 1_000_000_000
 
 Reorder = Callable[[Any], tuple[float, ...]]
 
@@ -85,7 +85,7 @@ class Vocabulary:
                 self._ledger.remember(self._arrangements, key, found)
             if found.arrived is slots:
                 self._ledger.remember(self._recent, recent, found)
-        if arrived_ns - self._used[found.layout.id] > _DAY_NS:
+        if arrived_ns - self._used[found.layout.id] > DAY_NS:
             self._touch(found.layout.id, arrived_ns)
         return found
 

@@ -172,13 +172,11 @@ def read_rollup(
         head = [f"start_ns / {bin_ns} * {bin_ns} AS bin", "NULL"]
         (mean, most), grouping = ("avg({}_mean)", "max({}_max)"), "GROUP BY bin"
     columns = head + [part.format(name) for part in ((mean, most) if maxima else (mean,)) for name in names]
-    wanted_rows, values_of = "", list[Any]()
-    if sparse is not None:
-        wanted_rows, values_of = _which(sparse, host_id, start_ns, present)
+    which, named = _which(sparse, host_id, start_ns, present) if sparse is not None else ("", [])
     rows = db.execute(
         f"SELECT {', '.join(columns)} FROM signals_5m WHERE host_id = ? AND start_ns >= ? AND start_ns < ? "
-        f"{wanted_rows} {grouping} ORDER BY start_ns",
-        (host_id, start_ns, end_ns, *values_of),
+        f"{which} {grouping} ORDER BY start_ns",
+        (host_id, start_ns, end_ns, *named),
     ).fetchall()
     if not rows:
         return Rollup((), {}, {}, ())
