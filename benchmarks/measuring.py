@@ -13,6 +13,14 @@ Row = tuple[str, str]
 PASSES = 7
 
 
+def spent(work: Callable[[], object]) -> float:
+    """CPU seconds of doing it once."""
+    gc.collect()
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
 def cpu_seconds(items: Sequence[Any], *works: Callable[[Any], object]) -> list[float]:
     """Of one pass over all items, for each of the works: the median of several passes, in which they take turns."""
     taken: list[list[float]] = [[] for _ in works]

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 from pathlib import Path
 from statistics import median, quantiles
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from benchmarks.measuring import spent
 from hosts_mcp.answers import was_it_the_box
 from hosts_mcp.answers.gather_case import gather
 from hosts_mcp.demo.story import Options, Story
@@ -41,8 +41,8 @@ def measure(days: int = DAYS) -> list[tuple[str, str]]:
         way.requests(Request(Signal(s.signal), s.body, "protobuf", "127.0.0.1", s.time_ns) for s in told)
         ids = _large_traces(way, Options().host, now_ns)
         way.derive(now_ns)
-        whole = [_seconds(lambda i=i: was_it_the_box.answer(reader, i.hex(), now_ns=now_ns)) for i in ids]  # type: ignore[misc]
-        gathered = [_seconds(lambda i=i: gather(reader, i, now_ns)) for i in ids]  # type: ignore[misc]
+        whole = [spent(lambda i=i: was_it_the_box.answer(reader, i.hex(), now_ns=now_ns)) for i in ids]  # type: ignore[misc]
+        gathered = [spent(lambda i=i: gather(reader, i, now_ns)) for i in ids]  # type: ignore[misc]
         size = sum(file.stat().st_size for file in Path(folder).iterdir())
         way.close()
     return [
@@ -51,12 +51,6 @@ def measure(days: int = DAYS) -> list[tuple[str, str]]:
         ("verdict p95", f"{1e3 * quantiles(whole, n=20)[-1]:.0f} ms CPU"),
         ("of it gathering, p50", f"{1e3 * median(gathered):.0f} ms CPU"),
     ]
-
-
-def _seconds(work) -> float:  # type: ignore[no-untyped-def]
-    begun = time.process_time()
-    work()
-    return time.process_time() - begun
 
 
 def _large_traces(way: InProcess, host: str, now_ns: int) -> list[bytes]:

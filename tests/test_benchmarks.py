@@ -14,7 +14,7 @@ SENT = list(scrapes([HOST], 4))
 FIGURES: dict[str, Callable[[], object]] = {
     "decode": lambda: decode._ratios("one host", [body for _, body in SENT]),
     "path": lambda: path._figure("one host", SENT),
-    "store": lambda: store._figures(SENT, 1),
+    "store": lambda: store._figures(SENT, store.FLEET_NS),
     "a row per point": lambda: store._row_per_point(SENT),
     "spans": lambda: spans._stored([], [spans._batch(random.Random(7), 0)]),
 }
