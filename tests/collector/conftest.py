@@ -8,19 +8,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ports import free_ports
+from waiting import PATIENCE_SECONDS, wait_until
 
 from . import build
-
-PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture(scope="session")
@@ -29,15 +27,6 @@ def binary() -> Path:
     if found is None:
         pytest.skip("no collector on this machine: `make collector` builds one (needs Go, about five minutes)")
     return found
-
-
-def wait_until(true: Callable[[], Any], what: str) -> Any:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
-        if found := true():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"never happened: {what}")
 
 
 class Server:

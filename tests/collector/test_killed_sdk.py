@@ -11,7 +11,9 @@ from urllib.error import HTTPError
 
 import pytest
 
-from .conftest import Server, wait_until
+from waiting import wait_until
+
+from .conftest import Server
 
 WORKER = Path(__file__).with_name("traced_worker.py")
 

@@ -18,8 +18,9 @@ import pytest
 from hosts_mcp.answers import collector_config
 from hosts_mcp.diagnosis import patches
 from ports import free_ports
+from waiting import wait_until
 
-from .conftest import Server, wait_until
+from .conftest import Server
 from .running import collector, configuration, quick_retries
 
 pytestmark = [pytest.mark.collector, pytest.mark.long]

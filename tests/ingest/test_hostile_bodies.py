@@ -20,6 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from hosts_mcp.store.sqlite import open_reader
 from ports import free_ports
+from waiting import is_ready, wait_until
 
 MIB = 1 << 20
 EXPORT = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
@@ -71,13 +72,7 @@ def serving(folder: Path) -> Iterator[Served]:
     ]  # fmt: skip
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"http://{app}/healthz").status_code == 200:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.05)
+        wait_until(lambda: is_ready(f"http://{app}/healthz"), "the server is up")
         with httpx.Client(timeout=60) as client:
             yield Served(psutil.Process(server.pid), over_http, over_grpc, folder / "box.db", client)
         assert server.poll() is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ import yaml
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from ports import free_ports
+from waiting import is_ready, wait_until
 
 ROOT = Path(__file__).parents[2]
 EXPORT = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
@@ -60,7 +60,7 @@ def test_what_the_block_prints_reaches_what_it_started_and_nothing_else_does(tmp
         (exporter,) = yaml.safe_load((tmp_path / "other-box.yaml").read_text())["exporters"].values()
         assert exporter["endpoint"] == f"{socket.gethostname()}:{over_grpc}"
         assert exporter["headers"] == {"authorization": f"Bearer {token}"}
-        wait_until_it_is_ready(f"http://127.0.0.1:{app}/healthz")
+        wait_until(lambda: is_ready(f"http://127.0.0.1:{app}/healthz"), "the server is up")
         with grpc.insecure_channel(f"127.0.0.1:{over_grpc}") as channel:  # the name may not resolve everywhere
             call = channel.unary_unary(EXPORT)
             call(one_point(), metadata=list(exporter["headers"].items()), timeout=20)
@@ -74,16 +74,3 @@ def test_what_the_block_prints_reaches_what_it_started_and_nothing_else_does(tmp
         assert [host["host"] for host in answer.json()["hosts"]] == ["other-box"]
     finally:
         os.killpg(script.pid, signal.SIGTERM)
-        shutil.rmtree(tools)
-
-
-def wait_until_it_is_ready(address: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(address).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("the server did not come up")

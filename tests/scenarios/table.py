@@ -366,6 +366,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     slow(105, "the kernel's own pressure: tasks wait for a core most of the time", 66.0, Expected("Y", ("neighbour", "unknown"), ("cpu",)),
          machine=Machine(scrapers=(*SCRAPERS, "psi"), pushes=pushed(H1, 66, 20, 30, ("cpu", 1.6), ("=psi_cpu", 0.7)))),
     nights(number=106, title="the story, told by pending spans: the root was announced and never ended", pieces=(replace(BATCH[0], pending=True), *BATCH[1:])),
+    Scenario(107, "a spot instance is taken away in mid-trace", (Machine(boots=(-30 * DAY, H1 + 900), attributes=(("cloud.instance.lifecycle", "spot"),)),), killed(890.0),
+             Expected("Y", ("hypervisor",), ("restart",)), Past(1400.0, 0.05, 20, compute(1400.0))),
     slow(108, "one packet in forty is dropped, never before; an API times out", 30.0, Expected("YP", ("neighbour", "unknown"), ("network",)), pieces=calling(30.0, "api.example", "TimeoutError: timed out after 30 s"), others=PEERS,
          machine=Machine(pushes=pushed(H1, 30, 5, 5, ("drops", 0.025))), past=Past(10.0, 0.08, 30, calling(10.0, "api.example"))),
     slow(109, "a large box that hardly works: of what it wants much is stolen", 75.0, Expected("YP", ("hypervisor",), ("steal",), "hypervisor"),
@@ -376,7 +378,5 @@ SCENARIOS: tuple[Scenario, ...] = (
          machine=Machine(scrapers=tuple(x for x in SCRAPERS if x != "disk"), pushes=pushed(H1, 90, 10, 10, ("blocked", 3.0)))),
     slow(112, "never seen before, it waited for a peer while the disk was busy", 30.0, Expected("N"), pieces=calling(30.0, "api.example"), past=None,
          machine=Machine(pushes=pushed(H1, 30, 5, 5, ("=disk_busy", 0.98), ("=disk_queue", 14.0), ("=disk_await", 0.095), ("=disk_ops", 147.0)))),
-    Scenario(107, "a spot instance is taken away in mid-trace", (Machine(boots=(-30 * DAY, H1 + 900), attributes=(("cloud.instance.lifecycle", "spot"),)),), killed(890.0),
-             Expected("Y", ("hypervisor",), ("restart",)), Past(1400.0, 0.05, 20, compute(1400.0))),
 )  # fmt: skip
 BY_NUMBER = {s.number: s for s in SCENARIOS}

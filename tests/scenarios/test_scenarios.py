@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from scenarios.path import judged
 from scenarios.story import Scenario
@@ -17,7 +17,7 @@ WEEK_LONG = 7.0
 """Days of history from which on a scenario takes seconds; the seed story stands for them where there is no time."""
 
 
-def rounds() -> Iterator[ParameterSet]:
+def rounds() -> Iterator[Any]:
     for scenario in SCENARIOS:
         for seed in (1, 2, 3):
             quick = seed == 1 and (scenario.history_days < WEEK_LONG or scenario.number == 1)

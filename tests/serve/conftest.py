@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from ports import free_ports
+from waiting import PATIENCE_SECONDS, wait_until
 
 HOSTS_MCP = [sys.executable, "-P", "-m", "hosts_mcp.cli"]
-PATIENCE_SECONDS = 60.0
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
 
@@ -72,15 +72,6 @@ class Running:
 
 
 Start = Callable[..., Running]
-
-
-def wait_until(true: Callable[[], Any], what: str) -> Any:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
-        if found := true():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"never happened: {what}")
 
 
 @contextlib.contextmanager

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import pytest
 
 from ports import free_ports
+from waiting import wait_until
 
-from .conftest import HOSTS_MCP, Start, clean_environment, wait_until
+from .conftest import HOSTS_MCP, Start, clean_environment
 
 MODERN = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from hosts_mcp import __version__
+from waiting import wait_until
 
-from .conftest import HOSTS_MCP, TRACE_ID, Running, Start, clean_environment, little_otlp, wait_until
+from .conftest import HOSTS_MCP, TRACE_ID, Running, Start, clean_environment, little_otlp
 
 COMMANDS = [
     ["hosts"], ["status", "web-1"], ["metrics", "web-1", "--metrics", "cpu", "--range", "1h"],

@@ -9,8 +9,9 @@ import urllib.request
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from hosts_mcp.serve.exposition import EXPOSED, exposition
+from waiting import wait_until
 
-from .conftest import Running, Start, wait_until
+from .conftest import Running, Start
 
 _SAMPLE = re.compile(r'^([a-z_]+)(?:\{([a-z_]+)="((?:[^"\\]|\\.)*)"\})? (\S+)$')
 

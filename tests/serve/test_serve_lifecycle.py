@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from hosts_mcp import __version__
+from waiting import wait_until
 
-from .conftest import HOSTS_MCP, Running, Start, clean_environment, wait_until
+from .conftest import HOSTS_MCP, Running, Start, clean_environment
 
 
 def test_health_says_what_this_is_and_which_database_it_serves(server: Running) -> None:
