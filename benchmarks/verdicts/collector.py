@@ -71,6 +71,8 @@ class _Counts:
     swapped: float = 0.0
     packets: float = 1e7
     lost: float = 100.0
+    cache: float = -1.0
+    """Share of memory that holds pages of files, less what a cache load holds; below 0: not begun."""
     created: float = 1e4
     process_cpu: dict[int, float] = field(default_factory=dict)
     process_io: dict[int, float] = field(default_factory=dict)
@@ -143,6 +145,9 @@ class Collector:
             c.swapped += dt * faults * PHYSICS.swap_share
         c.packets += dt * s.packets
         c.lost += dt * s.packets * s.loss
+        read = dt * max(rate, own_requests) * PHYSICS.request_bytes / box.memory_bytes
+        usual = PHYSICS.cache_of_rest * (1.0 - box.base_memory)
+        c.cache = min(usual if c.cache < 0 else min(usual, c.cache + read), max(0.0, 1.0 - s.level - PHYSICS.kept_free))
         c.created += dt * 2.0
         self._step_processes(t, dt, s, own_cpu, own_requests, busy)
 
@@ -312,9 +317,10 @@ def _values(box: Box, s: State, c: _Counts) -> dict[str, float]:
         out |= {f"core.{state}": v / box.cores for state, v in c.cpu.items()}
     total = box.memory_bytes
     rest = max(0.0, 1.0 - s.level)
-    cached = min(rest * 0.9, rest * 0.5 + s.cache)
+    cached = min(rest * 0.9, c.cache + s.cache)
     free, buffered, slab = rest - cached, cached * 0.05, 0.01
     available = rest
+    cached += PHYSICS.shared  # counts as cached, and as used from v0.142 on
     used = s.level if not box.shape.old_used else max(0.0, 1.0 - free - cached)
     out |= {
         "cores": box.cores, "load": round(c.load, 2),

@@ -358,12 +358,16 @@ def _killed(how: str) -> Family:
             return None
         run = _until(w, boxes, this, start, death)
         truth = replace(truth, widened=rules)
-        if "between" not in rules and fills_unseen(here, death):
+        signs = [x for s in run.spans for x in (s.start, s.end) if x < death]
+        if "between" not in rules and fills_unseen(here, max(signs, default=death)):
             rules = (*rules, "between")
             truth = replace(truth, accepted=truth.accepted | {CANNOT_TELL}, widened=rules)
         if "memory" not in here.shape.scrapers:
             truth = replace(truth, accepted=truth.accepted | {CANNOT_TELL}, widened=(*rules, "unseen"))
-        if truth.verdict == YES and "process" not in here.shape.scrapers:
+        if truth.verdict == YES and (
+            "process" not in here.shape.scrapers
+            or (how == "fast" and loads[0].end - loads[0].start < here.shape.process_interval)
+        ):
             truth = replace(truth, origins=truth.origins | {"unknown"})
         lists = {ONE_BOX: _ended(make.processes(w, here, start), death)}
         others = make.others(w, boxes, start, death)

@@ -62,6 +62,12 @@ class Physics:
     """Major faults per second of CPU work then: every 170 us, as of a program that walks its heap once a minute."""
     level_most: float = 0.985
     """Memory never reads as entirely used: the kernel keeps its watermarks free."""
+    cache_of_rest: float = 0.5
+    """Of what is not used on an ordinary day: pages of files. Thrown out before memory runs out, read back by need."""
+    shared: float = 0.01
+    """Shared memory (tmpfs, a database's buffers), inside what is not available."""
+    kept_free: float = 0.01
+    """Share of memory that is never given to files: the kernel's watermarks."""
     swap_share: float = 0.7
     """Of the faults of a box with swap, those that read from swap; each pushed another page out before."""
     fill: tuple[float, float] = (0.05, 0.5)

@@ -21,6 +21,7 @@ PLAIN = {
     "load": "load_1m",
     "blocked": "tasks_blocked",
     "memory": "memory_used_ratio",
+    "reclaimable": "memory_reclaimable_bytes",
     "swap_used": "swap_used_ratio",
     "major_faults": "major_faults_per_second",
     "disk_busy": "disk_busy_ratio",
@@ -34,7 +35,8 @@ PLAIN = {
     "oom_kills": "oom_kills",
 }
 """Reading -> the derived signal it is (facts on OpenTelemetry's canonical signals)."""
-GAUGES = frozenset({"load", "blocked", "memory", "swap_used", "filesystem", "inodes", "conntrack"})
+DISK_BYTES = ("disk_read_bytes_per_second", "disk_write_bytes_per_second")
+GAUGES = frozenset({"load", "blocked", "memory", "reclaimable", "swap_used", "filesystem", "inodes", "conntrack"})
 JOIN = 0.6
 """A reading belongs to an interval when it ends within this share of its length."""
 
@@ -77,6 +79,7 @@ def join(box: Box, origin_ns: int, interval: float, cpus: int | None, t: Table) 
     swaps = [
         Track(box.signals[n]) for n in ("swap_in_bytes_per_second", "swap_out_bytes_per_second") if n in box.signals
     ]
+    moved = [Track(box.signals[n]) for n in DISK_BYTES if n in box.signals]
     awake = Track(box.signals["cpu_accounted_ratio"]) if "cpu_accounted_ratio" in box.signals else None
     disks, links = _by_device(box.devices, "disk_"), _by_device(box.devices, "network_")
     cores = [Track(s) for s in box.devices if s.name == "cpu_busy_ratio"]
@@ -101,6 +104,8 @@ def join(box: Box, origin_ns: int, interval: float, cpus: int | None, t: Table) 
         if swaps:
             pages = [v for v in (track.at(start, end) for track in swaps) if v is not None]
             read["swap_pages"] = sum(pages) / box.facts.page_bytes if pages else None
+        volumes = [v for v in (track.at(start, end) for track in moved) if v is not None]
+        read["disk_bytes"] = sum(volumes) if volumes else None
         read |= _network(links or {"": _whole(box.signals, "network_")}, start, end, box.facts.link_bytes_per_second)
         slept = _slept(awake.at(start, end) if awake else None, (end - start) / NS, t)
         if gap and not slept:

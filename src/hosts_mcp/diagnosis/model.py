@@ -143,6 +143,8 @@ class Symptom:
     runs: int = 0
     marker: str | None = None
     """Text of a supervisor, kernel or exit status that says the process was killed."""
+    due_seconds: float = 0.0
+    """Killed: after its last sign of life the next one was due at the latest."""
     incomplete: bool = False
     """The service instance went on sending: the end was lost, perhaps not the process."""
     remote: str | None = None
@@ -201,6 +203,8 @@ class Interval:
     run_queue: float | None = None
     """Runnable tasks per CPU."""
     memory: float | None = None
+    reclaimable: float | None = None
+    """Bytes of page cache that the kernel would give back."""
     swap_used: float | None = None
     major_faults: float | None = None
     swap_pages: float | None = None
@@ -208,6 +212,8 @@ class Interval:
     disk_busy: float | None = None
     disk_queue: float | None = None
     disk_await: float | None = None
+    disk_bytes: float | None = None
+    """Read and written per second, all disks."""
     filesystem: float | None = None
     inodes: float | None = None
     drops: float | None = None

@@ -46,11 +46,19 @@ def find(
         case "disk" if reading.pressures["disk"].scope == "storage":
             return Origin("unknown", "the tasks wait for storage that is not this box's own disk")
     found = _by_process(case, scene, resource, onset, t)
-    if found is not None:
-        return found
-    if resource == "memory":
-        return _memory(scene, symptom, t)
-    return _by_time(scene, resource, t)
+    if resource != "memory":
+        return found or _by_time(scene, resource, t)
+    found = found or _memory(scene, symptom, t)
+    if found.word == "own_workload" and _mostly_unseen(scene, reading):
+        return Origin("unknown", "memory filled and was freed between two readings: who took it was not seen")
+    return found
+
+
+def _mostly_unseen(scene: Scene, reading: Reading) -> bool:
+    """Only the page cache tells that memory was full: the readings show less than half of the way there."""
+    p = reading.pressures["memory"]
+    rise = _memory_rise(scene) or 0.0
+    return p.reading == "reclaimable" and rise < 0.5 * (1.0 - (scene.usual.get("memory") or 0.0))
 
 
 # ── With process data: growth by workload ────────────────────────────────────────────────────────────────────────────

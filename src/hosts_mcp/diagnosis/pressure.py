@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from hosts_mcp.diagnosis import page_cache
 from hosts_mcp.diagnosis.errors import paths_in
 from hosts_mcp.diagnosis.model import Interval, Pressure, Scene, Symptom, Window
 from hosts_mcp.diagnosis.resources import RESOURCES, Resource, disk, memory
@@ -193,8 +194,14 @@ class _Memory:
         swap = [iv.swap_used for iv in self.window if iv.swap_used is not None]
         if self.symptom.failed and swap and max(swap) < t.swap_roomy and not self.paging:
             value *= t.memory_with_swap
-        if self.symptom.kind in ("killed", "err_mem") and (level := self.projected()) is not None:
-            value = max(value, t.projection_weight * t.memory(level))
+        if self.symptom.kind in ("killed", "err_mem"):
+            told = page_cache.between(self.scene, self.symptom, t)
+            if (level := self.projected()) is not None:
+                value = max(value, t.projection_weight * t.memory(level if told is None else min(level, told.most)))
+            if told is not None and told.least is not None:
+                filled = t.projection_weight * t.memory(told.least)
+                if filled > value:
+                    return Pressure("memory", filled, "reclaimable", told.after_bytes, "last", told.before_bytes)
         if self.chronic:
             value *= t.chronic_weight
         return replace(p, value=value)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from hosts_mcp.diagnosis import page_cache
 from hosts_mcp.diagnosis.model import Bound, Interval, Pressure, Quality, Scene, Symptom
 from hosts_mcp.diagnosis.resources import RESOURCES, Resource
 from hosts_mcp.diagnosis.stats import Cover
@@ -147,13 +148,26 @@ def _blind(
     """Could memory have filled between the last sample and death? Slowly enough to be an ordinary program: blind."""
     if symptom.kind != "killed" or (pressures["restart"].value or 0.0) > 0:
         return None
-    if (pressures["memory"].value or 0.0) >= 0.3 or not scene.box.facts.memory_bytes:
+    if (pressures["memory"].value or 0.0) >= t.blind_pressure or not scene.box.facts.memory_bytes:
         return None
     seen = [iv for iv in scene.intervals if iv.memory is not None and iv.end <= scene.effect.end]
     if not seen or seen[-1].memory is None:
         return None
+    told = page_cache.between(scene, symptom, t)
+    if told is not None and t.memory(told.most) < t.blind_pressure:
+        return None
     headroom = (1.0 - seen[-1].memory) * scene.box.facts.memory_bytes
     rate = headroom / max(scene.effect.end - seen[-1].end, 1e-3)
-    if rate < t.fill_slow_bytes:
+    if rate < t.fill_slow_bytes or (rate < t.fill_fast_bytes and _peaked(scene, symptom, t)):
         return "slow"
     return "middling" if rate < t.fill_fast_bytes else None
+
+
+def _peaked(scene: Scene, symptom: Symptom, t: Table) -> bool:
+    """Memory rose up to a reading near the death and had fallen by the next: how high it went in between is unknown."""
+    last = page_cache.around_death(scene, symptom)
+    levels = [iv.memory for iv in scene.intervals[max(0, last.start - 1) : last.stop]]
+    return any(
+        a is not None and b is not None and c is not None and b - a > t.chronic_memory and c < b - 0.5 * (b - a)
+        for a, b, c in zip(levels, levels[1:], levels[2:], strict=False)
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from hosts_mcp.diagnosis import page_cache
 from hosts_mcp.diagnosis.intervals import PLAIN
 from hosts_mcp.diagnosis.model import (
     WORDS,
@@ -21,11 +22,12 @@ from hosts_mcp.diagnosis.model import (
 )  # fmt: skip
 from hosts_mcp.diagnosis.pressure import weighted
 from hosts_mcp.diagnosis.table import Table
-from hosts_mcp.text import clean, human_ratio, human_seconds, quote, significant
+from hosts_mcp.text import clean, human_bytes, human_ratio, human_seconds, quote, significant
 
 RATIO_READINGS = {"memory", "busy", "steal", "filesystem", "inodes", "disk_busy", "drops"}
 SAYS = {
     "memory": "memory {value} used{usual}",
+    "reclaimable": "page cache down from {before} to {value}: memory had filled for a moment",
     "run_queue": "{value} runnable tasks per CPU{usual}",
     "steal": "{value} of CPU time stolen{usual}",
     "disk_busy": "disk {value} busy{usual}",
@@ -57,13 +59,16 @@ def sentence(p: Pressure) -> str:
     if p.reading is None or p.peak is None:
         return clean(p.note or f"{WORDS[p.resource][0]} pressure", 80)
     show = _shower(p.reading)
-    usual = f" (usual {show(p.usual)})" if p.usual is not None else ""
+    before = "" if p.usual is None else show(p.usual)
     return SAYS.get(p.reading, p.reading + " {value}").format(
-        value=show(p.peak), usual=usual, subject=quote(p.subject, 40) if p.subject else "the fullest file system"
-    )
+        value=show(p.peak), before=before, usual=f" (usual {before})" if before else "",
+        subject=quote(p.subject, 40) if p.subject else "the fullest file system",
+    )  # fmt: skip
 
 
 def _shower(reading: str) -> Callable[[float], str]:
+    if reading == "reclaimable":
+        return human_bytes
     return human_ratio if reading in RATIO_READINGS or reading.endswith("_ratio") else lambda v: significant(v, 2)
 
 
@@ -76,6 +81,8 @@ def of_pressure(scene: Scene, p: Pressure, side: Literal["for", "against"] = "fo
     window = scene.during()
     if p.how == "max" and window:
         start, end = window[0].start, window[-1].end
+    elif p.how == "last" and window:
+        start, end = window[-1].start, window[-1].end
     else:
         start, end = scene.effect.start, scene.effect.end
     metric = PLAIN.get(p.reading or "", p.reading)
@@ -252,6 +259,12 @@ def exonerated(found: Sequence[Findings], ruling: Ruling, symptom: Symptom, t: T
                 continue
             else:
                 text = _calm_reading(f.scene, r, p)
+                if (
+                    r == "memory"
+                    and symptom.kind == "killed"
+                    and (told := page_cache.between(f.scene, symptom, t)) is not None
+                ):
+                    text += page_cache.stayed(told, p.peak)
             out.append(Exonerated(WORDS[r][0], f.scene.box.key, p.peak, text))
     return tuple(out)
 

@@ -110,7 +110,8 @@ def _killed(case: Case, root: Span, last: Span, history: Sequence[float], t: Tab
     what = last.name if last.end_ns is None else f"the span around {last.name}"
     return Symptom(
         "killed", te, last, root, begin, seconds, usual, 1.0, len(history), marker,
-        incomplete=box is not None and _sends_on(box, last, te), text=f"{what} never ended",
+        due_seconds=max(_gaps(case), default=0.0), incomplete=box is not None and _sends_on(box, last, te),
+        text=f"{what} never ended",
     )  # fmt: skip
 
 
@@ -118,11 +119,17 @@ def _unusual_pause(case: Case, history: Sequence[float], t: Table) -> float:
     """Seconds of silence that such a trace does not make: by its own rhythm, where it gave enough signs of life, and
     what a usual run still had before it; else by usual runs."""
     usual = median(history) if history else 0.0
-    ends = sorted(s.end_ns for s in case.spans if s.end_ns is not None)
-    if len(ends) < GAPS_LEAST:
+    gaps = _gaps(case)
+    if len(gaps) < GAPS_LEAST - 1:
         return t.silence_gaps * usual
-    left = usual - (ends[-1] - min(s.start_ns for s in case.spans)) / NS
-    return t.silence_rhythm * max(max(b - a for a, b in pairwise(ends)) / NS, left)
+    so_far = max(s.end_ns for s in case.spans if s.end_ns is not None) - min(s.start_ns for s in case.spans)
+    return t.silence_rhythm * max(*gaps, usual - so_far / NS)
+
+
+def _gaps(case: Case) -> list[float]:
+    """Seconds between one ended span and the next."""
+    ends = sorted(s.end_ns for s in case.spans if s.end_ns is not None)
+    return [(b - a) / NS for a, b in pairwise(ends)]
 
 
 def _alive(box: Box, last: Span, te: int) -> bool:

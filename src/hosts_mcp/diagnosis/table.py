@@ -175,7 +175,15 @@ class Table:
     link_none: float = 0.15
     fill_slow_bytes: float = 0.5 * 2**30
     fill_fast_bytes: float = 4.0 * 2**30
+    blind_pressure: float = 0.3
+    """Of memory: from here on its level speaks for itself."""
     blind_confidence: float = 0.75
+    cache_lost: float = 0.05
+    """Of memory: page cache thrown out between two readings, beyond what files come and go."""
+    cache_sure: float = 0.5
+    """Of what counts as cached where shared memory (a database's buffers, tmpfs) is in it: pages of files at least."""
+    free_kept: float = 0.02
+    """Of memory: what the kernel keeps free (its watermarks) when it throws out pages."""
 
     # Counterfactual.
     pressure_ignored: float = 0.05

@@ -54,6 +54,7 @@ memory_total_bytes | Memory | By | memory | limit, else used / utilization, else
 memory_available_bytes | Memory available | By | memory | as sent, else total - used, else free + buffers + cached
 memory_used_bytes | Memory used | By | memory | total - available
 memory_cached_bytes | Page cache | By | memory | gauge
+memory_reclaimable_bytes | Memory that can be taken back | By | memory | available - free: page cache
 swap_used_ratio | Swap used | 1 | swap | used / (used + free + cached); no swap is unknown
 swap_in_bytes_per_second | Swapped in | By/s | paging | increase(pages in) x page size
 swap_out_bytes_per_second | Swapped out | By/s | paging | increase(pages out) x page size

@@ -60,6 +60,14 @@ def used_shares(series: GroupSeries, found: Memory) -> Column:
     return shares
 
 
+def reclaimable(series: GroupSeries, found: Memory) -> Column:
+    """Available and not free, bytes: page cache. With `old_memory_formula` shared memory is counted too."""
+    free = series.columns.get("memory_free_bytes")
+    if free is None:
+        return [None] * len(series.times_ns)
+    return [None if a is None or f is None else max(0.0, a - f) for a, f in zip(found.available, free, strict=True)]
+
+
 def _sent_share(series: GroupSeries, i: int) -> float | None:
     def at(name: str) -> float | None:
         values = series.columns.get(name)

@@ -12,7 +12,7 @@ from statistics import median
 from hosts_mcp.signals.catalogue import SIGNALS
 from hosts_mcp.signals.columns import COLUMN
 from hosts_mcp.signals.disk_time import believable
-from hosts_mcp.signals.memory import memory, used_shares
+from hosts_mcp.signals.memory import memory, reclaimable, used_shares
 from hosts_mcp.signals.model import BoxFacts, GroupSeries, Samples, SignalSeries
 from hosts_mcp.signals.rates import OWN_START, Step, increase, steps
 from hosts_mcp.timerange import NS
@@ -294,6 +294,7 @@ def _memory(samples: Samples, facts: BoxFacts) -> list[SignalSeries]:
         _gauge(series, "memory_available_bytes", found.available, *found.quality),
         _gauge(series, "memory_used_bytes", used, *found.quality),
         _gauge(series, "memory_cached_bytes", series.columns.get("memory_cached_bytes", none)),
+        _gauge(series, "memory_reclaimable_bytes", reclaimable(series, found), *found.quality),
     ]
 
 
