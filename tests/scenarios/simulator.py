@@ -159,6 +159,8 @@ class Counters:
         self.program_cpu: dict[int, float] = {p.pid: 1.0 for p in machine.programs}
         self.program_io: dict[int, float] = {p.pid: 0.0 for p in machine.programs}
         self.now = machine.truth(0.0)
+        self.cache = self.usual_cache = 0.5 * (1.0 - self.now["memory"])
+        """Page cache, share of memory: thrown out before memory is full, read back by what the disk moves."""
 
     def step(self, t: float, dt: float) -> None:
         now = self.now = self.m.truth(t)
@@ -191,6 +193,8 @@ class Counters:
         }  # fmt: skip
         for name, rate in moved.items():
             self.totals[name] += rate * awake
+        read = moved["bytes"] * awake / self.m.memory_bytes
+        self.cache = max(0.0, min(self.cache + read, self.usual_cache, 0.98 - now["memory"]))
         for p in self.m.programs:
             if p.start <= t < p.end:
                 self.program_cpu[p.pid] += p.cpu(t) * awake
@@ -204,13 +208,18 @@ class Counters:
         m, now, total = self.m, self.now, self.totals
         memory = m.memory_bytes
         used = now["memory"] * memory
-        rest = memory - used
+        cached = self.cache * memory
         disk = (("device", "sda"),)
         link = (("device", "eth0"),)
         out = [Point("cpu", "system.cpu.time", "s", True, v, (("state", s),)) for s, v in self.cpu.items()]
         out.append(Point("cpu", "system.cpu.logical.count", "{cpu}", False, m.cpus))
         out.append(Point("load", "system.cpu.load_average.1m", "{thread}", None, round(self.load, 2)))
-        for state, value in (("used", used), ("free", rest * 0.4), ("cached", rest * 0.5), ("buffered", rest * 0.1)):
+        for state, value in (
+            ("used", used),
+            ("free", memory - used - cached),
+            ("cached", cached * 0.9),
+            ("buffered", cached * 0.1),
+        ):
             out.append(Point("memory", "system.memory.usage", "By", False, round(value), (("state", state),)))
         out.append(
             Point(

@@ -224,7 +224,8 @@ def _tell(
     beside: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     if blamed and main is not None:
-        begun = onset.find(main.scene, ruling.resource, t)
+        momentary = ruling.resource is not None and main.pressures[ruling.resource].momentary
+        begun = None if momentary else onset.find(main.scene, ruling.resource, t)
         whose = origin.find(case, main.scene, found, readings[main.scene.box.id], ruling.resource, begun, t)
         beside, said = companions.find(main.scene, ruling.resource, begun, t)
         again = recurrence.find(main.scene, [r for r in (ruling.resource, *beside) if r], main.scene.effect.end, t)

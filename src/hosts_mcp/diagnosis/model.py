@@ -310,6 +310,11 @@ class Pressure:
     scope: Scope | None = None
     note: str | None = None
 
+    @property
+    def momentary(self) -> bool:
+        """It came and went between two readings; only what it left behind was read."""
+        return self.reading == "reclaimable"
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:

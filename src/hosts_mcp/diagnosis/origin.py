@@ -58,7 +58,7 @@ def _mostly_unseen(scene: Scene, reading: Reading) -> bool:
     """Only the page cache tells that memory was full: the readings show less than half of the way there."""
     p = reading.pressures["memory"]
     rise = _memory_rise(scene) or 0.0
-    return p.reading == "reclaimable" and rise < 0.5 * (1.0 - (scene.usual.get("memory") or 0.0))
+    return p.momentary and rise < 0.5 * (1.0 - (scene.usual.get("memory") or 0.0))
 
 
 # ── With process data: growth by workload ────────────────────────────────────────────────────────────────────────────
