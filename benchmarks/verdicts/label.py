@@ -22,8 +22,8 @@ RULES = {
     "variation of the mean",
     "between": "between the last reading and the death an ordinary program could have filled what was left of memory",
     "full_anyway": "memory was above 90 % when somebody else killed the process: nothing on the box tells them apart",
-    "wait_or_work": "a span took longer by the program's own doing beside a saturated CPU, and no process data of that "
-    "time: whether the program computed (and the box stretched that too) or waited leaves the same data",
+    "wait_or_work": "a span took longer by the program's own doing beside a saturated CPU or paging, and no process data of that "
+    "time (or no pid): whether the program computed (and the box stretched that too) or waited leaves the same data",
     "weights": "niced neighbours fill the CPU, and no earlier run or other operation shows that this service was not "
     "among those who waited (no metric tells a task's weight)",
 }
@@ -70,7 +70,7 @@ def widened(case: Case, history: int, here: Box) -> Truth:
     if slow and truth.ratio >= 1.5 and case.run.seconds < SLIVER * max(b.shape.interval for b in case.boxes.values()):
         why.append("sliver")
         accepted.add("cannot_tell")
-    if slow and case.note in ("sleep", "lock", "more_work") and _cpu_hot(case) and not _processes_seen(case, here):
+    if slow and case.note in ("sleep", "lock", "more_work") and _stretched(case) and not _processes_seen(case, here):
         why.append("wait_or_work")
         accepted |= {"yes": {"partly"}, "partly": {"no"}, "no": {"partly"}}[truth.verdict]
     if "network" in truth.resources:  # a link does not say who filled it
@@ -101,11 +101,13 @@ def fills_unseen(here: Box, death: float) -> bool:
     return left / max(death - last, 1e-3) < PHYSICS.fill[1]
 
 
-def _cpu_hot(case: Case) -> bool:
-    """One of the boxes has more runnable threads than cores, or a part of them is stolen."""
+def _stretched(case: Case) -> bool:
+    """What computes takes longer on one of the boxes: more runnable threads than cores, some stolen, or paging."""
     half = (case.run.start + case.run.end) / 2
-    return any(b.at(half).threads > b.cores or b.at(half).steal > 0.1 for b in case.boxes.values())
+    states = [b.at(half) for b in case.boxes.values()]
+    return any(s.threads > s.cores or s.steal > 0.1 or s.fault_rate * s.wait > 0.2 for s in states)
 
 
 def _processes_seen(case: Case, here: Box) -> bool:
-    return "process" in here.shape.scrapers and case.run.seconds > 2 * here.shape.process_interval
+    told = any("process.pid" in about for about in case.resources.values())
+    return told and "process" in here.shape.scrapers and case.run.seconds > 2 * here.shape.process_interval

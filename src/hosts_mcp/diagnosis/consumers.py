@@ -184,10 +184,13 @@ def _per_scrape(readings: Sequence[tuple[int, float]], reach: float) -> list[flo
 
 def _reach(scene: Scene, signal: str) -> float:
     """Half a process scrape, so that a short trace still meets one."""
+    return process_interval(scene, signal, 2 * scene.interval) / 2
+
+
+def process_interval(scene: Scene, signal: str = "process_cpu_cores", otherwise: float = 0.0) -> float:
+    """Usual seconds between two scrapes of the processes."""
     longest = max((p.signals[signal].ends_ns for p in scene.box.processes if signal in p.signals), key=len, default=())
-    if len(longest) < 3:
-        return scene.interval
-    return median([(b - a) / NS for a, b in pairwise(longest)]) / 2
+    return median([(b - a) / NS for a, b in pairwise(longest)]) if len(longest) >= 3 else otherwise
 
 
 def cpu_seconds(case: Case, scene: Scene, window: Window) -> float | None:

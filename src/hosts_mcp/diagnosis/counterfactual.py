@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from hosts_mcp.diagnosis import within
-from hosts_mcp.diagnosis.consumers import cpu_seconds
+from hosts_mcp.diagnosis.consumers import cpu_seconds, process_interval
 from hosts_mcp.diagnosis.model import Case, Effect, Interval, Loss, Pressure, Scene, Symptom, Window
 from hosts_mcp.diagnosis.pressure import Reading
 from hosts_mcp.diagnosis.resources import RESOURCES, disk, memory
@@ -24,7 +24,7 @@ SHARED_EVENLY = ("cpu", "steal", "memory")
 
 def remove(case: Case, scene: Scene, symptom: Symptom, reading: Reading, t: Table) -> Effect:
     """Seconds that this host's pressures took from the trace, in all and by resource."""
-    on_cpu = _on_cpu(case, scene, t)
+    on_cpu = _OnCpu(case, scene, t)
     slowed = _Slowed(scene, t)
     factors = {x.span.span_id: slowed.factors(x) for x in scene.losses if not (x.remote or x.added)}
     rest = within.rest_of(scene, factors, t)
@@ -91,7 +91,7 @@ def _local(
     reading: Reading,
     factors: Mapping[str, float],
     rest: within.Rest,
-    on_cpu: float | None,
+    on_cpu: _OnCpu,
     t: Table,
 ) -> dict[str, float]:
     """Resource -> seconds it took from this span."""
@@ -104,10 +104,12 @@ def _local(
     fc = max(factors["cpu"], factors["steal"])
     by_disk = 1.0
     if factors["disk"] > 1:
-        by_disk = math.exp(_disk_log(factors["disk"], r, loss.database, on_cpu, t))
+        by_disk = math.exp(_disk_log(factors["disk"], r, loss.database, on_cpu.share, t))
         if r <= t.slow_ratio * factors["disk"] and within.others_waited(loss, rest, t):
             by_disk = max(by_disk, min(r, factors["disk"]))
     by_memory = factors["memory"] if reading.thrash or factors["memory"] > 1 else 1.0
+    if by_memory > 1:
+        by_memory = max(by_memory, within.paged(loss, rest, t))
     level = reading.pressures["memory"].value or 0.0
     if level >= 0.6 and factors["disk"] > 1.5 and not memory.is_paging_seen(scene.during()):
         by_memory = factors["disk"]
@@ -125,14 +127,20 @@ def _local(
         combined["cpu" if factors["cpu"] >= factors["steal"] else "steal"] = combined["disk"]
         combined["disk"] = by_disk
     removed = {k: w - w / min(f, r) for k, f in combined.items() if f > 1}
+    computed = on_cpu.seconds(loss)
+    if computed is not None and loss.usual_seconds and not loss.database:
+        # A box stretches what a program usually does: the disk what it does not compute.
+        waits = max(0.0, loss.usual_seconds - computed)
+        if "disk" in removed:
+            removed["disk"] = min(removed["disk"], waits * (t.slow_ratio * combined["disk"] - 1.0))
     if within.outlies(loss, rest, combined, factors["disk"], t):
         # Beyond the usual work it waited for something of its own, or did more; more only as far as it computed.
         # Not so for the disk, whose mean request says little of a flush, nor for a container whose throttling is guessed.
-        usual = max(loss.usual_seconds or 0.0, within.computed(loss, rest, on_cpu))
+        usual, more = loss.usual_seconds or 0.0, within.computed(loss, rest, on_cpu.share)
         for k in SHARED_EVENLY:
             if k in removed:
-                f = within.at_most(loss, rest, combined[k], t)
-                removed[k] = min(w - w / f, usual * (f - 1.0))
+                f = combined[k] if more > usual else within.at_most(loss, rest, combined[k], t)
+                removed[k] = min(w - w / f, max(usual, more) * (f - 1.0))
     return removed
 
 
@@ -183,13 +191,33 @@ def _disk_log(factor: float, r: float, database: bool, on_cpu: float | None, t: 
     return sum(min(most, math.log(1.0 + w * (factor - 1.0))) for w in shares) / len(shares)
 
 
-def _on_cpu(case: Case, scene: Scene, t: Table) -> float | None:
-    """Share of the local wall time that the service's own processes computed; None when it cannot be told apart."""
-    local = sum(x.self_seconds for x in scene.losses if not x.remote)
-    if local <= t.oncpu_intervals * scene.interval or _concurrent(case, scene):
-        return None
-    used = cpu_seconds(case, scene, scene.effect)
-    return None if used is None else min(1.0, used / max(local, 1e-9))
+class _OnCpu:
+    """How much the service's processes computed while they ran nothing but this trace; None: it cannot be told."""
+
+    def __init__(self, case: Case, scene: Scene, t: Table) -> None:
+        self._case, self._scene = case, scene
+        self._least = t.oncpu_intervals * max(scene.interval, process_interval(scene))
+        self._alone = bool(scene.box.processes) and not _concurrent(case, scene)
+        self.share = self._of([x for x in scene.losses if not x.remote])
+        """CPU seconds per second of local time."""
+        found = {x.span.span_id: self._of([x]) for x in scene.losses}
+        self._by_span = {key: v for key, v in found.items() if v is not None}
+
+    def seconds(self, loss: Loss) -> float | None:
+        """CPU seconds of this span, long enough to be measured, beyond what the processes always computed then."""
+        own = self._by_span.get(loss.span.span_id)
+        if own is None or len(self._by_span) < 2:
+            return None
+        return (own - min(self._by_span.values())) * loss.self_seconds
+
+    def _of(self, found: Sequence[Loss]) -> float | None:
+        seconds = sum(x.self_seconds for x in found)
+        if not self._alone or seconds <= self._least:
+            return None
+        at = self._scene.seconds
+        pieces = [Window(at(a), at(b)) for x in found for a, b in x.segments]
+        used = [v for w in pieces if (v := cpu_seconds(self._case, self._scene, w)) is not None]
+        return min(1.0, sum(used) / seconds) if used else None
 
 
 def _concurrent(case: Case, scene: Scene) -> bool:

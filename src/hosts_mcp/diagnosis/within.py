@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from hosts_mcp.diagnosis.model import Loss, Scene
 from hosts_mcp.diagnosis.table import Table
 
+SLOWEST = 8
+"""Spans kept for comparison; no two of them are the same span."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rest:
@@ -22,6 +25,8 @@ class Rest:
     usual_seconds: float
     waited: tuple[tuple[float, bytes], ...]
     """(excess, span id) of the two largest that slowed down by no more than the disk did."""
+    slowed: tuple[tuple[float, float, bytes], ...]
+    """(times its usual, excess, span id) of those that matter, the most slowed first."""
 
 
 def rest_of(scene: Scene, factors: Mapping[bytes, Mapping[str, float]], t: Table) -> Rest:
@@ -29,11 +34,14 @@ def rest_of(scene: Scene, factors: Mapping[bytes, Mapping[str, float]], t: Table
     local = [x for x in scene.losses if not x.remote]
     known = [x for x in local if x.usual_seconds]
     waited = sorted(((x.excess_seconds, x.span.span_id) for x in known if _waited(x, factors, t)), reverse=True)
+    matters = t.beside * max((x.excess_seconds for x in known), default=0.0)
+    slowed = ((x.self_seconds / (x.usual_seconds or 1.0), x.excess_seconds, x.span.span_id) for x in known)
     return Rest(
         local_seconds=sum(x.self_seconds for x in local),
         known_seconds=sum(x.self_seconds for x in known),
         usual_seconds=sum(x.usual_seconds or 0.0 for x in known),
         waited=tuple(waited[:2]),
+        slowed=tuple(sorted((x for x in slowed if x[1] >= matters), reverse=True)[:SLOWEST]),
     )
 
 
@@ -46,6 +54,18 @@ def others_waited(loss: Loss, rest: Rest, t: Table) -> bool:
     """Another span that matters waited for the disk as well: a slow disk hits every span that waits for it."""
     return any(
         excess >= t.corroborated * loss.excess_seconds for excess, span in rest.waited if span != loss.span.span_id
+    )
+
+
+def paged(loss: Loss, rest: Rest, t: Table) -> float:
+    """How much slower than usual another span of the trace was: faults fall on some more than the box's mean says."""
+    return next(
+        (
+            slowed
+            for slowed, excess, span in rest.slowed
+            if span != loss.span.span_id and excess >= t.beside * loss.excess_seconds
+        ),
+        1.0,
     )
 
 
