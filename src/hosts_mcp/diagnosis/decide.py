@@ -82,7 +82,17 @@ def _disk_unseen(f: Findings, t: Table) -> bool:
     if any(iv.disk_busy is not None or iv.disk_await is not None for iv in window):
         return False
     waited = [iv.blocked for iv in window if iv.blocked is not None]
-    return bool(waited) and median(waited) - (f.scene.usual.get("blocked") or 0.0) >= t.blocked_unseen
+    if waited:
+        return median(waited) - (f.scene.usual.get("blocked") or 0.0) >= t.blocked_unseen
+    idle = [x for iv in window if (x := _without_cpu(iv, f.scene.cpus, t)) is not None]
+    return bool(idle) and median(idle) >= t.blocked_unseen
+
+
+def _without_cpu(iv: Interval, cpus: int | None, t: Table) -> float | None:
+    """Tasks in the load that no CPU worked for, while CPUs were idle: they wait in the kernel. None: not known."""
+    if iv.run_queue is None or iv.busy is None or not cpus or iv.busy > t.waiting_busy:
+        return None
+    return (iv.run_queue - iv.busy) * cpus
 
 
 def _paging_unseen(f: Findings, t: Table) -> bool:

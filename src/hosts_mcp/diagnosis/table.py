@@ -170,7 +170,7 @@ class Table:
     quality_least: float = 0.45
     quality_good: float = 0.6
     link_settles: float = 0.5
-    link_unknown: float = 0.25
+    link_unknown: float = 0.15
     """Without a history a link this strong is said, as partly."""
     link_none: float = 0.15
     fill_slow_bytes: float = 0.5 * 2**30
