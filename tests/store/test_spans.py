@@ -20,10 +20,10 @@ from .building import SERVICE, T0, TRACE, exception, pending, span, store_spans
 def test_a_span_comes_back_as_it_was_sent(writer: SqliteWriter, reader: SqliteReader) -> None:
     attributes = {
         "db.system": "postgresql", "server.address": "db-1", "process.pid": "77", "list": [1, "a", None],
-        "bytes": b"\xff\x00", "map": {"x": {"y": 2.5}}, "ünicode": "\ud800 lone",
+        "bytes": b"\xff\x00", "map": {"x": {"y": 2.5}}, "ünicode": "\U0001f4e6 ü",
     }  # fmt: skip
-    sent = span(1, attributes=attributes, status=2, status_message="boom", kind=3,
-                events=[exception("OOMError", "no memory")], links=[Link(b"l" * 16, b"k" * 8, {"a": 1})])  # fmt: skip
+    events, links = [exception("OOMError", "no memory")], [Link(b"l" * 16, b"k" * 8, {"a": 1})]
+    sent = span(1, attributes=attributes, status=2, status_message="boom", kind=3, events=events, links=links)
     entity = store_spans(writer, [sent])
     (kept,) = reader.trace(TRACE)
     assert (kept.span_id, kept.parent_id, kept.name, kept.service) == (sent.span_id, b"", "step 1", "agent")
@@ -34,8 +34,8 @@ def test_a_span_comes_back_as_it_was_sent(writer: SqliteWriter, reader: SqliteRe
     assert (kept.server_address, kept.db_system, kept.pid, kept.entity_id) == ("db-1", "postgresql", 77, entity)
     details = reader.span_details(TRACE)[sent.span_id]
     assert details.attributes == attributes
-    assert details.events == tuple(sent.events)
-    assert details.links == tuple(sent.links)
+    assert details.events == tuple(events)
+    assert details.links == tuple(links)
 
 
 def test_the_process_id_of_the_resource_serves_when_the_span_has_none(

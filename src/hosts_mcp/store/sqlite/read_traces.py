@@ -61,17 +61,16 @@ def trace_ids(db: sqlite3.Connection, prefix: str, limit: int) -> list[bytes]:
 
 def span_details(db: sqlite3.Connection, trace_id: bytes) -> dict[bytes, SpanDetails]:
     """Of every span of the trace that has any."""
-    kept: dict[int, list[bytes]] = defaultdict(list)
-    for span_id, detail in db.execute(
-        "SELECT span_id, detail FROM span WHERE trace = ? AND detail IS NOT NULL", (_number(db, trace_id),)
+    kept: dict[int, dict[bytes, int]] = defaultdict(dict)
+    for span_id, detail, place in db.execute(
+        "SELECT span_id, detail, place FROM span WHERE trace = ? AND detail IS NOT NULL", (_number(db, trace_id),)
     ):
-        kept[detail].append(span_id)
+        kept[detail][span_id] = place
     found: dict[bytes, SpanDetails] = {}
-    for detail, span_ids in kept.items():
+    for detail, places in kept.items():
         blob = db.execute("SELECT v FROM span_detail WHERE id = ?", (detail,)).fetchone()
         if blob is not None:
-            unpacked = details.unpack(blob[0])
-            found.update((s, details.details(unpacked[s])) for s in span_ids if s in unpacked)
+            found |= details.unpack(blob[0], places)
     return found
 
 
