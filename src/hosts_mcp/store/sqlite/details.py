@@ -7,7 +7,9 @@ earlier builds: JSON by span id with zlib and the dictionary.
 
 from __future__ import annotations
 
+import sqlite3
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -67,7 +69,21 @@ def pack(details: Iterable[bytes]) -> bytes:
     return bytes((ZSTD,)) + packed
 
 
-def unpack(blob: bytes, places: Mapping[bytes, int]) -> dict[bytes, SpanDetails]:
+def stored(db: sqlite3.Connection, spans: Iterable[tuple[bytes, int | None, int]]) -> dict[bytes, SpanDetails]:
+    """Details by span id of those of these spans (id, blob, place in it) of one trace that have any."""
+    wanted: dict[int, dict[bytes, int]] = defaultdict(dict)
+    for span_id, blob, place in spans:
+        if blob is not None:
+            wanted[blob][span_id] = place
+    found: dict[bytes, SpanDetails] = {}
+    for blob, places in wanted.items():
+        row = db.execute("SELECT v FROM span_detail WHERE id = ?", (blob,)).fetchone()
+        if row is not None:
+            found |= _unpack(row[0], places)
+    return found
+
+
+def _unpack(blob: bytes, places: Mapping[bytes, int]) -> dict[bytes, SpanDetails]:
     """Details of the spans (by id) that stand at these places of a blob. Raises StoreUnusable."""
     codec, packed = blob[0], memoryview(blob)[1:]
     if codec == JSON_ZLIB:
@@ -98,4 +114,4 @@ def _plain(attributes: Mapping[str, Any], events: Sequence[Any], links: Sequence
     )
 
 
-__all__ = ["canonical", "pack", "unpack"]
+__all__ = ["canonical", "pack", "stored"]

@@ -29,7 +29,7 @@ from hosts_mcp.otlp.details import (
     SPAN_TYPE,
     read,
 )
-from hosts_mcp.store.sqlite.details import canonical, pack, unpack
+from hosts_mcp.store.sqlite.details import canonical, pack, stored
 from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.values import canonical_json, ns, small_int, text, text_of
 from hosts_mcp.store.sqlite.vocabulary import REMEMBERED
@@ -107,7 +107,7 @@ class SpanWriter:
             _note(seen, row)
             group = by_trace[record.trace_id]
             other = group.setdefault(row.span_id, row)
-            if other is not row and _rank(row) > _rank(other):
+            if other is not row and _is_greater(row, other):
                 group[row.span_id] = row
         numbers, new_traces = self._numbers(by_trace)
         rows: list[tuple[int, _Row]] = []
@@ -116,7 +116,7 @@ class SpanWriter:
         new_spans = 0
         for trace_id, group in by_trace.items():
             trace = numbers[trace_id]
-            replaced = frozenset() if trace_id in new_traces else self._settle_duplicates(trace, group)
+            replaced = set() if trace_id in new_traces else self._settle_duplicates(trace, group)
             if not group:
                 continue
             rows += [(trace, row) for row in group.values()]
@@ -156,24 +156,29 @@ class SpanWriter:
             numbers[trace_id] = known
         return numbers, new
 
-    def _settle_duplicates(self, trace: int, group: dict[bytes, _Row]) -> frozenset[bytes]:
+    def _settle_duplicates(self, trace: int, group: dict[bytes, _Row]) -> set[bytes]:
         """Take out of `group` what the file has already; the ids of spans that replace a stored row."""
-        replaced = set()
+        replaced: set[bytes] = set()
+        alike: list[tuple[_Row, int | None, int]] = []
         ids = list(group)
         for at in range(0, len(ids), _AT_ONCE):
             some = ids[at : at + _AT_ONCE]
-            stored = self._db.execute(f"{_SELECT} AND span_id IN ({', '.join('?' * len(some))})", (trace, *some))
-            for *narrow, detail, place in stored.fetchall():
+            found = self._db.execute(f"{_SELECT} AND span_id IN ({', '.join('?' * len(some))})", (trace, *some))
+            for *narrow, detail, place in found.fetchall():
                 other = _Row(*narrow)
-                if _rank(group[other.span_id]) > _rank(other, self._stored(other.span_id, detail, place)):
+                if _rank(group[other.span_id]) == _rank(other):
+                    alike.append((other, detail, place))
+                elif _rank(group[other.span_id]) > _rank(other):
                     replaced.add(other.span_id)
                 else:
                     del group[other.span_id]
-        return frozenset(replaced)
-
-    def _stored(self, span_id: bytes, detail: int | None, place: int) -> SpanDetails | None:
-        blob = self._db.execute("SELECT v FROM span_detail WHERE id = ?", (detail,)).fetchone()
-        return unpack(blob[0], {span_id: place}).get(span_id) if blob else None
+        details = stored(self._db, ((other.span_id, detail, place) for other, detail, place in alike))
+        for other, _, _ in alike:
+            if _content(group[other.span_id]) > _content(other, details.get(other.span_id)):
+                replaced.add(other.span_id)
+            else:
+                del group[other.span_id]
+        return replaced
 
     def _columns(self, rows: Iterable[tuple[int, _Row]], at_ns: int) -> list[tuple[Any, ...]]:
         """What `_INSERT` takes; the details are put into blobs."""
@@ -241,12 +246,21 @@ def _note(seen: dict[int, _Seen], row: _Row) -> None:
         known.last_ns = max(known.last_ns, last_ns)
 
 
-def _rank(row: _Row, stored: SpanDetails | None = None) -> tuple[bool, int, str, str]:
-    """The greatest of several spans with one id is kept; the entity's number is of no account. `stored`: the details
-    of a row that the file has."""
-    about = [value.hex() if isinstance(value, bytes) else value for value in row[:2] + row[3:-1]]
-    details = read(row.details) if row.details else stored
-    return (not row.pending, row.end_ns or 0, canonical_json(about), canonical(details))
+def _is_greater(row: _Row, other: _Row) -> bool:
+    """The greatest of several spans with one id is kept."""
+    if _rank(row) == _rank(other):
+        return _content(row) > _content(other)
+    return _rank(row) > _rank(other)
+
+
+def _rank(row: _Row) -> tuple[bool, int]:
+    return (not row.pending, row.end_ns or 0)
+
+
+def _content(row: _Row, kept: SpanDetails | None = None) -> tuple[str, str]:
+    """Decides between spans of one rank; the entity's number is of no account. `kept`: details of a stored row."""
+    narrow = [value.hex() if isinstance(value, bytes) else value for value in row[:2] + row[3:-1]]
+    return canonical_json(narrow), canonical(read(row.details) if row.details else kept)
 
 
 def _row(entity_id: int, record: SpanRecord) -> _Row:
