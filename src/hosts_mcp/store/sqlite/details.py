@@ -44,7 +44,10 @@ _DICTIONARY = (
 )
 
 _zstd: Any = zstd_module()
-_zstd_dictionary: Any = _zstd and _zstd.ZstdDict(_DICTIONARY, is_raw=True)
+if _zstd is not None:
+    _zstd_dictionary = _zstd.ZstdDict(_DICTIONARY, is_raw=True)
+    # One for all blobs: making it takes longer than compressing a small one.
+    _compressor = _zstd.ZstdCompressor(_ZSTD_LEVEL, zstd_dict=_zstd_dictionary.as_digested_dict)
 
 
 def canonical(details: SpanDetails | None) -> str:
@@ -65,7 +68,7 @@ def pack(details: Iterable[bytes]) -> bytes:
     wire = joined(details)
     if _zstd is None:
         return bytes((ZLIB,)) + zlib.compress(wire, _ZLIB_LEVEL)
-    packed: bytes = _zstd.compress(wire, _ZSTD_LEVEL, zstd_dict=_zstd_dictionary)
+    packed: bytes = _compressor.compress(wire, _compressor.FLUSH_FRAME)
     return bytes((ZSTD,)) + packed
 
 
