@@ -22,7 +22,7 @@ from hosts_mcp.otlp.points import EARLIEST_NS, LATEST_NS
 from hosts_mcp.otlp.values import attributes_of
 from recordings import requests_in
 
-from .wire_orders import ascending, reversed_order
+from .wire_orders import ascending, framed, reversed_order
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data" / "recorded"
@@ -165,6 +165,18 @@ def test_details_that_are_written_here_are_read_as_those_that_came(group: list[S
     assert [repr(read(one.details)) for one in made] == [repr(_walked(span)[-1]) for span in group]
     assert [repr(sorted(one.telling.items())) for one in made] == [repr(_walked(span)[-2]) for span in group]
     assert list(parted(joined(one.details for one in made))) == [one.details for one in made]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_fields_of_a_later_otlp_do_no_harm(order: Callable[[Message], bytes]) -> None:
+    later = framed(99, b"\n\x0bprocess.pid")
+    pair = framed(1, b"error.type") + later + framed(2, framed(1, b"Timeout") + later)
+    span = Span.FromString(framed(9, pair) + later + framed(9, later))
+    span.MergeFrom(Span(trace_id=b"t" * 16, span_id=b"s" * 8, start_time_unix_nano=TIME_NS))
+    request = ExportTraceServiceRequest()
+    request.resource_spans.add().scope_spans.add(spans=[span])
+    assert decoded(order(request)) == walked(request)
+    assert decode_traces(order(request), "protobuf").spans[0].telling == {"error.type": "Timeout"}
 
 
 def not_utf_8() -> Iterator[bytes]:

@@ -1,7 +1,8 @@
 """Attributes, events and links of spans: bytes from the way in to the file, read when somebody asks.
 
-The bytes are an OTLP Span message that holds nothing else, its fields ascending at every level whatever the sender's
-order. Of the attributes only those that tell something about every span (`TELLING`) are read as they come.
+The bytes are an OTLP Span message that holds nothing else (but fields that a later OTLP may bring), its fields
+ascending at every level whatever the sender's order. Of the attributes only those that tell something about every span
+(`TELLING`) are read as they come.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ _INSERT = f"INSERT OR REPLACE INTO span (trace, {', '.join(COLUMNS)}) VALUES (?{
 _ROOT = ("root_span", "root_start_ns", "root_end_ns", "root_status")
 _EARLIER_ROOT = "root_span IS NULL OR (root_start_ns, root_span) > (excluded.root_start_ns, excluded.root_span)"
 _SUMMARISE = (
-    f"INSERT INTO trace (id, trace_id, last_arrived_ns, start_ns, end_ns, spans, errors, pending, entries, "
+    "INSERT INTO trace (id, trace_id, last_arrived_ns, start_ns, end_ns, spans, errors, pending, entries, "
     f"{', '.join(_ROOT)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET settled = 0, "
     "last_arrived_ns = max(last_arrived_ns, excluded.last_arrived_ns), start_ns = min(start_ns, excluded.start_ns), "
     "end_ns = max(end_ns, excluded.end_ns), spans = spans + excluded.spans, errors = errors + excluded.errors, "
@@ -83,8 +83,8 @@ _SUMMARISE = (
 _SUMMARISE_AGAIN = (
     "UPDATE trace SET (start_ns, end_ns, spans, errors, pending, entries) = (SELECT min(start_ns), "
     "max(coalesce(end_ns, start_ns)), count(*), sum(status = 2), sum(pending), sum(kind IN (2, 5)) "
-    "FROM span WHERE trace = ?1), (root_span, root_start_ns, root_end_ns, root_status) = (SELECT span_id, start_ns, "
-    "end_ns, status FROM span WHERE trace = ?1 AND parent_id IS NULL ORDER BY start_ns, span_id LIMIT 1) WHERE id = ?1"
+    f"FROM span WHERE trace = ?1), ({', '.join(_ROOT)}) = (SELECT span_id, start_ns, end_ns, status "
+    "FROM span WHERE trace = ?1 AND parent_id IS NULL ORDER BY start_ns, span_id LIMIT 1) WHERE id = ?1"
 )
 """From all spans of the trace: where a row that was counted has changed."""
 
