@@ -16,7 +16,7 @@ FIGURES: dict[str, Callable[[], object]] = {
     "path": lambda: path._figure("one host", SENT),
     "store": lambda: store._figures(SENT, store.FLEET_NS),
     "a row per point": lambda: store._row_per_point(SENT),
-    "spans": lambda: spans._stored([], [spans._batch(random.Random(7), 0)]),
+    "spans": lambda: spans._stored([], [spans._batch(random.Random(7), 0, 2)]),
 }
 
 

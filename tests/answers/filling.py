@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hosts_mcp.otlp.batch import Event, PointGroup, Resource, Slot, SpanRecord
+from hosts_mcp.otlp.batch import Event, PointGroup, Resource, Slot, SpanDetails, SpanRecord
+from hosts_mcp.otlp.details import with_details
 from hosts_mcp.store.protocol import FindingRow, Host, Rollup, Store
 from hosts_mcp.store.sqlite import open_reader, open_writer
 from hosts_mcp.timerange import NS
@@ -234,9 +235,10 @@ def span(
 ) -> SpanRecord:  # fmt: skip
     """`seconds` None: a pending span, as Logfire sends it, whose end never came."""
     pending = {"logfire.span_type": "pending_span"} if seconds is None else {}
-    return SpanRecord(
+    record = SpanRecord(
         resource=Resource({"service.name": service}, service.encode()), scope="test", trace_id=bytes.fromhex(trace),
         span_id=number.to_bytes(8, "big"), parent_id=b"" if parent is None else parent.to_bytes(8, "big"), name=name,
         kind=2, start_ns=start_ns, end_ns=start_ns if seconds is None else start_ns + round(seconds * NS),
-        status=status, status_message="", attributes={**(attributes or {}), **pending}, events=events,
+        status=status, status_message="",
     )  # fmt: skip
+    return with_details(record, SpanDetails({**(attributes or {}), **pending}, events))

@@ -153,14 +153,14 @@ def test_without_the_module_zstd_is_not_promised(monkeypatch: pytest.MonkeyPatch
     assert "zstd" in encodings()
     for name in ("compression.zstd", "backports.zstd"):
         monkeypatch.setitem(sys.modules, name, None)
-    compression._zstd.cache_clear()
+    compression.zstd_module.cache_clear()
     try:
         assert encodings() == "gzip, deflate"
         with pytest.raises(UnsupportedEncoding):
             inflate(zstd.compress(b""), "zstd")
     finally:
         monkeypatch.undo()
-        compression._zstd.cache_clear()
+        compression.zstd_module.cache_clear()
 
 
 def inflating_threads(packed: bytes, monkeypatch: pytest.MonkeyPatch) -> set[str]:

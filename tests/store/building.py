@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hosts_mcp.otlp.batch import Event, PointGroup, Resource, Slot, SpanRecord
+from hosts_mcp.otlp.batch import Event, Link, PointGroup, Resource, Slot, SpanDetails, SpanRecord, Value
+from hosts_mcp.otlp.details import read, with_details
 from hosts_mcp.store.protocol import Host
 from hosts_mcp.store.sqlite import SqliteWriter
 from hosts_mcp.timerange import NS
@@ -75,7 +76,15 @@ def store(
     return host_id
 
 
-def span(number: int, parent: int = 0, **changes: Any) -> SpanRecord:
+def span(
+    number: int,
+    parent: int = 0,
+    *,
+    attributes: Mapping[str, Value] | None = None,
+    events: Sequence[Event] = (),
+    links: Sequence[Link] = (),
+    **changes: Any,
+) -> SpanRecord:
     """Span `number` of TRACE below span `parent` (0: a root), one second long."""
     values: dict[str, Any] = {
         "resource": SERVICE,
@@ -89,17 +98,17 @@ def span(number: int, parent: int = 0, **changes: Any) -> SpanRecord:
         "end_ns": T0 + (number + 1) * NS,
         "status": 0,
         "status_message": "",
-        "attributes": {"number": number},
     }
-    return SpanRecord(**(values | changes))
+    about = {"number": number} if attributes is None else attributes
+    return with_details(SpanRecord(**(values | changes)), SpanDetails(about, events, links))
 
 
 def pending(number: int, parent: int = 0, **changes: Any) -> SpanRecord:
     """What Logfire sends when span `number` begins: an id of its own below it, its parent in an attribute."""
     real = span(number, parent, **changes)
-    attributes = {**real.attributes, "logfire.span_type": "pending_span", "logfire.pending_parent_id": f"{parent:016x}"}
+    attributes = {"logfire.span_type": "pending_span", "logfire.pending_parent_id": f"{parent:016x}"}
     changes |= {"span_id": (1000 + number).to_bytes(8, "big"), "parent_id": real.span_id, "end_ns": real.start_ns}
-    return span(number, **(changes | {"attributes": attributes}))
+    return span(number, **(changes | {"attributes": read(real.details).attributes | attributes}))
 
 
 def exception(kind: str, message: str, time_ns: int = T0) -> Event:

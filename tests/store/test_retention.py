@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,23 @@ def test_a_trace_larger_than_a_step_goes_piece_by_piece(writer: SqliteWriter, re
     assert 700 < rows(writer, "span") < 899
     retain(writer, T0 + 8 * DAY, step_rows=100)
     assert rows(writer, "span") == rows(writer, "trace") == rows(writer, "trace_entity") == 0
+
+
+def test_large_details_go_a_few_at_a_time(writer: SqliteWriter, reader: SqliteReader) -> None:
+    for n in range(1, 11):
+        details = {"page": random.Random(n).randbytes(30_000)}
+        store_spans(writer, [span(1, trace_id=n.to_bytes(16, "big"), attributes=details)], arrived_ns=T0)
+    store_spans(writer, [span(1)], arrived_ns=T0 + 8 * DAY)
+    left = []
+    more = True
+    while more:
+        writer.begin()
+        more = writer.retain(T0 + 8 * DAY, WEEK, MONTH, PLENTY, step_rows=100)
+        writer.commit()
+        left.append(rows(writer, "span_detail"))
+    assert all(before - after <= 3 for before, after in pairwise(left))
+    assert left[-1] == 1
+    assert reader.span_details(TRACE)[span(1).span_id].attributes == {"number": 1}
 
 
 def test_over_its_size_the_oldest_goes_whatever_its_age(writer: SqliteWriter, reader: SqliteReader) -> None:

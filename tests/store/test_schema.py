@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,10 +13,11 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from hosts_mcp.errors import StoreUnusable
+from hosts_mcp.otlp.batch import Link, SpanDetails
 from hosts_mcp.store.sqlite import open_reader, open_writer, schema
 from hosts_mcp.timerange import NS
 
-from .building import T0, scrape, store
+from .building import T0, TRACE, exception, scrape, span, store, store_spans
 
 
 @pytest.fixture
@@ -51,6 +53,32 @@ def test_an_older_file_is_migrated_and_keeps_its_data(
     with closing(open_writer(path)), closing(open_reader(path)) as reader:
         assert reader.about().schema_version == schema.version() == before + 1
         assert "cpu" in reader.samples(host, T0, T0 + NS)
+
+
+def test_spans_of_an_earlier_build_keep_their_details_and_are_still_known(path: Path) -> None:
+    """The file has a span with everything, a pending one, one without details and one of every day."""
+    path.write_bytes(gzip.decompress((Path(__file__).parent / "files" / "m002.db.gz").read_bytes()))
+    with closing(open_writer(path)) as writer, closing(open_reader(path)) as reader:
+        before, details = reader.trace(TRACE), reader.span_details(TRACE)
+        assert details[span(1).span_id] == SpanDetails(
+            {
+                "db.system": "postgresql", "server.address": "db-1", "process.pid": "77", "list": [1, "a", None],
+                "bytes": b"\xff\x00", "map": {"x": {"y": 2.5}}, "ünicode": "\U0001f4e6 ü",
+            },
+            (exception("OOMError", "no memory"),),
+            (Link(b"l" * 16, b"k" * 8, {"a": 1}),),
+        )  # fmt: skip
+        assert details[span(2).span_id].attributes["logfire.span_type"] == "pending_span"
+        assert span(3).span_id not in details
+        assert details[span(4).span_id].attributes == {"number": 4}
+
+        store_spans(writer, [span(3, 1, attributes={}), span(4, 1, kind=3)])
+        assert (reader.trace(TRACE), reader.span_details(TRACE)) == (before, details)
+        store_spans(writer, [span(2, 1), span(4, 1, kind=3, attributes={"number": 5})])
+        assert [s.pending for s in reader.trace(TRACE)] == [False] * 4
+        assert reader.span_details(TRACE)[span(2).span_id].attributes == {"number": 2}
+        assert reader.span_details(TRACE)[span(4).span_id].attributes == {"number": 5}
+        assert reader.span_details(TRACE)[span(1).span_id] == details[span(1).span_id]
 
 
 def test_a_newer_file_is_refused_and_left_alone(

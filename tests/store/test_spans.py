@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hosts_mcp.errors import StoreUnusable
 from hosts_mcp.otlp.batch import Link
 from hosts_mcp.store.protocol import Run, TraceFilter
 from hosts_mcp.store.sqlite import SqliteReader, SqliteWriter, open_reader, open_writer
@@ -20,10 +21,10 @@ from .building import SERVICE, T0, TRACE, exception, pending, span, store_spans
 def test_a_span_comes_back_as_it_was_sent(writer: SqliteWriter, reader: SqliteReader) -> None:
     attributes = {
         "db.system": "postgresql", "server.address": "db-1", "process.pid": "77", "list": [1, "a", None],
-        "bytes": b"\xff\x00", "map": {"x": {"y": 2.5}}, "ünicode": "\ud800 lone",
+        "bytes": b"\xff\x00", "map": {"x": {"y": 2.5}}, "ünicode": "\U0001f4e6 ü",
     }  # fmt: skip
-    sent = span(1, attributes=attributes, status=2, status_message="boom", kind=3,
-                events=[exception("OOMError", "no memory")], links=[Link(b"l" * 16, b"k" * 8, {"a": 1})])  # fmt: skip
+    events, links = [exception("OOMError", "no memory")], [Link(b"l" * 16, b"k" * 8, {"a": 1})]
+    sent = span(1, attributes=attributes, status=2, status_message="boom", kind=3, events=events, links=links)
     entity = store_spans(writer, [sent])
     (kept,) = reader.trace(TRACE)
     assert (kept.span_id, kept.parent_id, kept.name, kept.service) == (sent.span_id, b"", "step 1", "agent")
@@ -34,8 +35,8 @@ def test_a_span_comes_back_as_it_was_sent(writer: SqliteWriter, reader: SqliteRe
     assert (kept.server_address, kept.db_system, kept.pid, kept.entity_id) == ("db-1", "postgresql", 77, entity)
     details = reader.span_details(TRACE)[sent.span_id]
     assert details.attributes == attributes
-    assert details.events == tuple(sent.events)
-    assert details.links == tuple(sent.links)
+    assert details.events == tuple(events)
+    assert details.links == tuple(links)
 
 
 def test_the_process_id_of_the_resource_serves_when_the_span_has_none(
@@ -110,6 +111,64 @@ def test_any_order_split_or_repetition_of_the_same_spans_gives_the_same_trace(
         reader.close()
         writer.close()
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_the_first_of_several_roots_is_the_traces_in_every_order(
+    writer: SqliteWriter, reader: SqliteReader, order: tuple[int, ...]
+) -> None:
+    roots = [span(1, name="first"), span(2, name="second"), span(3, 2, start_ns=T0, name="older, and no root")]
+    for n in order:
+        store_spans(writer, [roots[n]])
+    (summary,) = reader.traces(TraceFilter())
+    assert (summary.root_name, summary.start_ns, summary.duration_ns, summary.spans) == ("first", T0, NS, 3)
+
+
+def _many(traces: int) -> list[Any]:
+    """Traces of three spans: one has no details, and the ids of spans are the same in each."""
+    return [
+        span(n, 1 if n > 1 else 0, trace_id=t.to_bytes(16, "big"), attributes={"trace": t, "n": n} if n < 3 else {})
+        for n in range(1, 4)
+        for t in range(1, traces + 1)
+    ]
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 200, 10**6])
+def test_spans_of_many_traces_that_come_together_find_their_own_details(
+    writer: SqliteWriter, reader: SqliteReader, monkeypatch: pytest.MonkeyPatch, piece_bytes: int
+) -> None:
+    monkeypatch.setattr("hosts_mcp.store.sqlite.spans._PIECE_BYTES", piece_bytes)
+    for _ in range(2):  # again: nothing changes
+        store_spans(writer, _many(20))
+        for t in range(1, 21):
+            trace_id = t.to_bytes(16, "big")
+            assert len(reader.trace(trace_id)) == 3
+            assert {s: d.attributes for s, d in reader.span_details(trace_id).items()} == {
+                span(n).span_id: {"trace": t, "n": n} for n in (1, 2)
+            }
+        assert (reader.about().spans, reader.about().traces) == (60, 20)
+    (blobs,) = writer._db.execute("SELECT count(*) FROM span_detail").fetchone()
+    assert {1: blobs == 40, 200: 1 < blobs < 20, 10**6: blobs == 1}[piece_bytes]
+
+
+def test_a_python_without_zstd_deflates_details_and_says_what_it_cannot_read(
+    writer: SqliteWriter, reader: SqliteReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_spans(writer, [span(1)])
+    with monkeypatch.context() as without:
+        without.setattr("hosts_mcp.store.sqlite.details._zstd", None)
+        with pytest.raises(StoreUnusable, match="zstd"):
+            reader.span_details(TRACE)
+        store_spans(writer, [_trace(1, attributes={"n": 1})])
+    for known, attributes in ((TRACE, {"number": 1}), ((1).to_bytes(16, "big"), {"n": 1})):
+        assert reader.span_details(known)[span(1).span_id].attributes == attributes
+
+
+def test_details_of_a_later_build_are_refused_in_words(writer: SqliteWriter, reader: SqliteReader) -> None:
+    store_spans(writer, [span(1)])
+    writer._db.execute("UPDATE span_detail SET v = CAST(x'63' || v AS BLOB)")
+    with pytest.raises(StoreUnusable, match=r"codec 99.*upgrade"):
+        reader.span_details(TRACE)
 
 
 def _trace(number: int, **changes: Any) -> Any:

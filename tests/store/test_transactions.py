@@ -63,6 +63,21 @@ def test_an_undone_request_takes_its_neighbours_with_it_in_no_case(writer: Sqlit
     assert reader.about().spans == 1
 
 
+def test_a_trace_of_an_undone_request_leaves_no_number_behind(writer: SqliteWriter, reader: SqliteReader) -> None:
+    other = b"o" * 16
+    writer.begin()
+    service = writer.entity("service", None, b"agent", {"service.name": "agent"}, None, T0, T0)
+    writer.savepoint()
+    writer.add_spans([(service, span(1))], T0)
+    writer.undo()
+    writer.savepoint()
+    writer.add_spans([(service, span(1, trace_id=other)), (service, span(2, 1))], T0)
+    writer.commit()
+    assert [s.span_id for s in reader.trace(other)] == [span(1).span_id]
+    assert [s.span_id for s in reader.trace(TRACE)] == [span(2).span_id]
+    assert {t.trace_id: t.spans for t in reader.traces(TraceFilter())} == {other: 1, TRACE: 1}
+
+
 def test_the_same_request_is_new_again_after_an_hour(writer: SqliteWriter) -> None:
     writer.begin()
     assert writer.first_time(b"hash", T0)

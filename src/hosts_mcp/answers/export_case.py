@@ -23,6 +23,7 @@ from hosts_mcp.diagnosis.origin import SPOT
 from hosts_mcp.hosts.identity import Inventory
 from hosts_mcp.otlp import encode
 from hosts_mcp.otlp.batch import Event, LogRecord, PointGroup, Resource, Slot, SpanRecord, Value
+from hosts_mcp.otlp.details import with_details
 from hosts_mcp.otlp.encode import Line
 from hosts_mcp.signals.meaning import NAMES
 from hosts_mcp.signals.model import RawSeries
@@ -291,13 +292,13 @@ class _Exporter:
                 "exception.message": neutral_text(span.exception_message or ""),
             }
             events.append(Event(span.end_ns or span.start_ns, "exception", about))
-        return SpanRecord(
+        record = SpanRecord(
             resource=_resource(self._of_service(entity)), scope="", trace_id=names.trace_id(span.trace_id),
             span_id=span_id, parent_id=parent_id, name=names.operation(span.name), kind=span.kind,
             start_ns=span.start_ns,
             end_ns=span.end_ns or span.start_ns, status=span.status, status_message=neutral_text(span.status_message),
-            attributes=attributes, events=events,
         )  # fmt: skip
+        return with_details(record, SpanDetails(attributes, events))
 
     def _of_service(self, entity: Entity) -> dict[str, Value]:
         about: dict[str, Value] = {

@@ -9,6 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Literal
 
 from hosts_mcp.hosts.identity import Inventory, hosts_on_points, identify, process_identity
@@ -30,6 +32,7 @@ _NAMED_ON_POINTS = frozenset({"telegraf", "vector"})
 _SECRET = ("process.command", "process.command_line", "process.command_args")
 """Never kept of the resource that sends spans: a command line may hold secrets."""
 _LONGEST_VALUE = 512
+_SENDER = attrgetter("resource", "scope")
 UNIDENTIFIED = (
     "These metrics name no host. Add a resourcedetection processor (detectors: [env, system]) to the collector's "
     "metrics pipeline; `hosts-mcp config collector` prints it."
@@ -246,18 +249,19 @@ class Placer:
 
     def _traces(self, request: Request, batch: TracesBatch) -> Reply:
         by_resource: dict[Resource, list[SpanRecord]] = defaultdict(list)
-        for span in batch.spans:
-            by_resource[span.resource].append(span)
-        entities = {}
-        for resource, spans in by_resource.items():
-            begins = [span.start_ns for span in spans]
+        for (resource, scope), run in groupby(batch.spans, key=_SENDER):
+            before = len(by_resource[resource])
+            by_resource[resource] += run
+            count = len(by_resource[resource]) - before
+            self._learned.arrived["traces", scope or "spans", resource.text("service.name"), True] += count
+        spans: list[tuple[int, SpanRecord]] = []
+        for resource, sent in by_resource.items():
+            begins = [span.start_ns for span in sent]
             for seen_ns in {min(begins), max(begins)}:
-                entities[resource] = self._service(resource, request.peer, seen_ns, request.arrived_ns)
-            service = resource.text("service.name")
-            for scope, count in Counter(span.scope for span in spans).items():
-                self._learned.arrived["traces", scope or "spans", service, True] += count
-        if batch.spans:
-            self._writer.add_spans([(entities[span.resource], span) for span in batch.spans], request.arrived_ns)
+                entity = self._service(resource, request.peer, seen_ns, request.arrived_ns)
+            spans += [(entity, span) for span in sent]
+        if spans:
+            self._writer.add_spans(spans, request.arrived_ns)
         return _reply(batch.rejected)
 
     def _service(self, resource: Resource, peer: str, seen_ns: int, arrived_ns: int) -> int:

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 Value = Any
 """str | bool | int | float | bytes | None | list[Value] | dict[str, Value]"""
+
+NOTHING: Mapping[str, Value] = MappingProxyType({})
 
 Kind = Literal["gauge", "counter", "updown", "delta", "updown_delta"]
 """gauge; cumulative monotonic sum; cumulative non-monotonic sum; the two with delta temporality."""
@@ -106,7 +109,15 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class SpanRecord:
+class SpanDetails:
+    """What a span carries beside its own fields."""
+
+    attributes: Mapping[str, Value]
+    events: Sequence[Event] = ()
+    links: Sequence[Link] = ()
+
+
+class SpanRecord(NamedTuple):
     """One span as sent. `kind` and `status` are OTLP numbers (kind 2 SERVER, 3 CLIENT, …; status 2 ERROR)."""
 
     resource: Resource
@@ -121,9 +132,10 @@ class SpanRecord:
     end_ns: int
     status: int
     status_message: str
-    attributes: Mapping[str, Value]
-    events: Sequence[Event] = ()
-    links: Sequence[Link] = ()
+    telling: Mapping[str, Value] = NOTHING
+    """Those of its attributes that are read of every span as it comes (`otlp.details.TELLING`)."""
+    details: bytes = b""
+    """Its SpanDetails as `otlp.details` writes and reads them; empty when it has none."""
 
 
 @dataclass(slots=True)

@@ -75,7 +75,7 @@ def decompressed(body: bytes, encoding: str) -> Iterator[bytes]:
         # Some senders mean the bare format: no zlib header in front. A bare stream never begins like one.
         bare = not (len(body) >= 2 and body[0] & 0x0F == 8 and (body[0] * 256 + body[1]) % 31 == 0)
         return _members(body, lambda: _Zlib(-15 if bare else 15), 1)
-    if encoding == "zstd" and (zstd := _zstd()) is not None:
+    if encoding == "zstd" and (zstd := zstd_module()) is not None:
         return _members(body, functools.partial(_zstd_decoder, zstd), MOST_MEMBERS)
     raise UnsupportedEncoding(encoding)
 
@@ -84,7 +84,7 @@ def promised_bytes(body: bytes, encoding: str) -> int:
     """What the body says it inflates to; 0 where it does not say. Only a promise: of its last member, modulo 4 GiB."""
     if encoding in ("gzip", "x-gzip"):
         return min(int.from_bytes(body[-4:], "little"), _DEFLATE_RATIO * len(body))
-    if encoding == "zstd" and (zstd := _zstd()) is not None:
+    if encoding == "zstd" and (zstd := zstd_module()) is not None:
         try:
             return zstd.get_frame_info(body).decompressed_size or 0
         except zstd.ZstdError:
@@ -94,7 +94,7 @@ def promised_bytes(body: bytes, encoding: str) -> int:
 
 def encodings() -> str:
     """What `decompressed` understands here, as Accept-Encoding lists it."""
-    return "gzip, deflate" + (", zstd" if _zstd() is not None else "")
+    return "gzip, deflate" + (", zstd" if zstd_module() is not None else "")
 
 
 def _members(body: bytes, new: Callable[[], _Decoder], most: int, *, padded: bool = False) -> Iterator[bytes]:
@@ -123,7 +123,7 @@ def _decompress(decoder: _Decoder, fed: bytes) -> bytes:
 
 
 @functools.cache
-def _zstd() -> Any:
+def zstd_module() -> Any:
     """Python's own module from 3.14 on, the same one for older Pythons, or None."""
     for name in ("compression.zstd", "backports.zstd"):
         try:

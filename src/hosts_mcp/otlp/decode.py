@@ -15,16 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from hosts_mcp.otlp import json
-from hosts_mcp.otlp.batch import (
-    Event,
-    Link,
-    LogRecord,
-    LogsBatch,
-    MetricsBatch,
-    Resource,
-    SpanRecord,
-    TracesBatch,
-)
+from hosts_mcp.otlp.batch import LogRecord, LogsBatch, MetricsBatch, Resource, SpanRecord, TracesBatch
+from hosts_mcp.otlp.details import taken
 from hosts_mcp.otlp.points import EARLIEST_NS, LATEST_NS, time_reason, walk
 from hosts_mcp.otlp.room import Room, look_through
 from hosts_mcp.otlp.shapes import Odd, Shapes
@@ -33,6 +25,7 @@ from hosts_mcp.otlp.utf8 import mended
 from hosts_mcp.otlp.values import attributes_of, value_of
 
 Encoding = Literal["protobuf", "json"]
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 M = TypeVar("M", bound=Message)
 
 _shapes = Shapes()
@@ -65,47 +58,38 @@ def decode_traces(body: bytes, encoding: Encoding) -> TracesBatch:
     for resource_spans in room.take(request.resource_spans):
         resource = interned.resource(resource_spans.resource)
         for scope_spans in room.take(resource_spans.scope_spans):
+            scope = scope_spans.scope.name
             for span in room.take(scope_spans.spans):
                 room.take(span.events)
                 room.take(span.links)
-                reason = _refused(span)
-                if reason:
-                    batch.rejected[reason] += 1
+                found = _span(span, resource, scope)
+                if isinstance(found, str):
+                    batch.rejected[found] += 1
                 else:
-                    batch.spans.append(_span(span, resource, scope_spans.scope.name))
+                    batch.spans.append(found)
     return batch
 
 
-def _refused(span: Span) -> str | None:
-    if len(span.trace_id) != 16 or not any(span.trace_id):
+def _span(span: Span, resource: Resource, scope: str) -> SpanRecord | str:
+    """Why it is refused, or the span."""
+    trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
+    start_ns, end_ns = span.start_time_unix_nano, span.end_time_unix_nano
+    if len(trace_id) != 16 or trace_id == _NO_TRACE:
         return "trace_id is not 16 bytes, or all zero"
-    if len(span.span_id) != 8 or not any(span.span_id):
+    if len(span_id) != 8 or span_id == _NO_SPAN:
         return "span_id is not 8 bytes, or all zero"
-    if len(span.parent_span_id) not in (0, 8):
+    if len(parent_id) not in (0, 8):
         return "parent_span_id is not 8 bytes"
-    for time_ns in (span.start_time_unix_nano, span.end_time_unix_nano or span.start_time_unix_nano):
+    for time_ns in (start_ns, end_ns or start_ns):
         if not EARLIEST_NS <= time_ns < LATEST_NS:
             return time_reason(time_ns)
-    return None
-
-
-def _span(span: Span, resource: Resource, scope: str) -> SpanRecord:
+    parent_id = b"" if parent_id == _NO_SPAN else parent_id
+    # A clock that was set back while the span ran: it lasted at least nothing.
+    end_ns = max(start_ns, end_ns)
+    name, kind, status = span.name, span.kind, span.status
+    code, message = status.code, status.message
     return SpanRecord(
-        resource=resource,
-        scope=scope,
-        trace_id=span.trace_id,
-        span_id=span.span_id,
-        parent_id=span.parent_span_id if any(span.parent_span_id) else b"",
-        name=span.name,
-        kind=span.kind,
-        start_ns=span.start_time_unix_nano,
-        # A clock that was set back while the span ran: it lasted at least nothing.
-        end_ns=max(span.end_time_unix_nano, span.start_time_unix_nano),
-        status=span.status.code,
-        status_message=span.status.message,
-        attributes=attributes_of(span.attributes),
-        events=tuple(Event(e.time_unix_nano, e.name, attributes_of(e.attributes)) for e in span.events),
-        links=tuple(Link(k.trace_id, k.span_id, attributes_of(k.attributes)) for k in span.links),
+        resource, scope, trace_id, span_id, parent_id, name, kind, start_ns, end_ns, code, message, *taken(span)
     )
 
 

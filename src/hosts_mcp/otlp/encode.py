@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hosts_mcp.otlp.batch import Event, LogRecord, PointGroup, Resource, SpanRecord, Value
+from hosts_mcp.otlp.details import read
 
 Line = dict[str, Any]
 CUMULATIVE, DELTA = 2, 1
@@ -68,6 +69,7 @@ def traces(spans: Iterable[SpanRecord]) -> Line:
 
 
 def _span(span: SpanRecord) -> Line:
+    details = read(span.details)
     out: Line = {
         "traceId": span.trace_id.hex(),
         "spanId": span.span_id.hex(),
@@ -76,8 +78,8 @@ def _span(span: SpanRecord) -> Line:
         "startTimeUnixNano": str(span.start_ns),
         "endTimeUnixNano": str(span.end_ns),
         "status": {"code": span.status, "message": span.status_message},
-        "attributes": _attributes(span.attributes),
-        "events": [_event(event) for event in span.events],
+        "attributes": _attributes(details.attributes),
+        "events": [_event(event) for event in details.events],
     }
     return out | ({"parentSpanId": span.parent_id.hex()} if span.parent_id else {})
 

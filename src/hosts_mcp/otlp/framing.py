@@ -1,4 +1,4 @@
-"""How OTLP metrics stand in bytes: a reduced schema, the orders of a point's fields, and where fields begin and end."""
+"""How OTLP stands in bytes: a reduced schema, the orders of a point's fields, and where fields begin and end."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ _SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
         "summary": (11, "bytes|"),
     },
     "Points": {"points": (1, "bytes*"), "temporality": (2, "int32"), "monotonic": (3, "bool")},
+    "ScopeSpans": {"spans": (2, "bytes*")},
 }  # fmt: skip
-"""OTLP metrics with everything left in bytes that need not be read each time: message -> field -> (number, type); `*`
+"""OTLP with everything left in bytes that need not be read each time: message -> field -> (number, type); `*`
 repeated, `|` one of `data`. What may come once is repeated where protobuf would merge a second one into the first."""
 
 
@@ -114,5 +115,5 @@ def _varint(wire: bytes, at: int) -> tuple[int, int]:
 
 
 _CLASSES = _messages()
-REQUEST, SCOPE = _CLASSES["Request"], _CLASSES["ScopeMetrics"]
+REQUEST, SCOPE, SPANS = _CLASSES["Request"], _CLASSES["ScopeMetrics"], _CLASSES["ScopeSpans"]
 """Classes of the reduced schema."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMessage
 
@@ -33,6 +33,30 @@ def attributes_of(pairs: Iterable[KeyValue]) -> dict[str, Value]:
     """A key that is sent twice keeps its last value, as in the specification's map."""
     # Nearly every value is text: asked for first, it spares the question which one it is.
     return {pair.key: pair.value.string_value or value_of(pair.value) for pair in pairs}
+
+
+def pairs_of(attributes: Mapping[str, Value]) -> list[KeyValue]:
+    """The reverse of `attributes_of`."""
+    return [KeyValue(key=key, value=_any_value(value)) for key, value in attributes.items()]
+
+
+def _any_value(value: Value) -> AnyValue:
+    match value:
+        case None:
+            return AnyValue()
+        case bool():
+            return AnyValue(bool_value=value)
+        case int():
+            return AnyValue(int_value=value)
+        case float():
+            return AnyValue(double_value=value)
+        case bytes():
+            return AnyValue(bytes_value=value)
+        case dict():
+            return AnyValue(kvlist_value=KeyValueList(values=pairs_of(value)))
+        case list() | tuple():
+            return AnyValue(array_value=ArrayValue(values=map(_any_value, value)))
+    return AnyValue(string_value=str(value))
 
 
 def canonical(attributes: Mapping[str, Value]) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from hosts_mcp.otlp.batch import Event, Link, PointGroup, Resource, SpanRecord, Value
+from hosts_mcp.otlp.batch import PointGroup, Resource, SpanDetails, SpanRecord, Value
 from hosts_mcp.signals.model import BIN_NS, BoxFacts, RawSeries, Rollup, Samples
 
 
@@ -141,13 +141,6 @@ class Span:
     db_system: str | None = None
     pid: int | None = None
     arrived_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class SpanDetails:
-    attributes: Mapping[str, Value]
-    events: Sequence[Event] = ()
-    links: Sequence[Link] = ()
 
 
 Outcome = Literal["ok", "error", "unfinished"]

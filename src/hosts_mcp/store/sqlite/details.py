@@ -1,21 +1,27 @@
-"""Details of spans (attributes, events, links), compressed together for the spans of a trace that came together.
+"""Details of spans (attributes, events, links), compressed together for spans that came together.
 
-The first byte names the codec. 1: zlib with the preset dictionary below over JSON; the dictionary never changes,
-another one gets another number.
+The first byte of a blob names its codec; a codec never changes, another one gets another number. 3 and 2: the details
+in bytes (`otlp.details.joined`) with zstd and the dictionary below, or with zlib where Python has no zstd. 1, of
+earlier builds: JSON by span id with zlib and the dictionary.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import zlib
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from hosts_mcp.errors import StoreUnusable
-from hosts_mcp.otlp.batch import Event, Link, SpanRecord
-from hosts_mcp.store.protocol import SpanDetails
-from hosts_mcp.store.sqlite.values import canonical_json, from_json, to_json
+from hosts_mcp.otlp.batch import Event, Link, SpanDetails
+from hosts_mcp.otlp.compression import zstd_module
+from hosts_mcp.otlp.details import joined, parted, read
+from hosts_mcp.store.sqlite.values import canonical_json, from_json
 
-ZLIB_1 = 1
-_DICTIONARY_1 = (
+JSON_ZLIB, ZLIB, ZSTD = 1, 2, 3
+_ZLIB_LEVEL, _ZSTD_LEVEL = 6, 3
+_DICTIONARY = (
     b'"exception.stacktrace":"Traceback (most recent call last):\\n  File \\"/usr/lib/python3.11/site-packages/'
     b'"exception.escaped":"False","exception.message":"","exception.type":""exception",'
     b'"messaging.system":"messaging.destination.name":"messaging.operation":"rpc.system":"grpc","rpc.service":'
@@ -37,55 +43,78 @@ _DICTIONARY_1 = (
     b'"url.scheme":"https","url.query":"user_agent.original":"Mozilla/5.0","error.type":"error":true,"status":'
 )
 
-
-def has_details(record: SpanRecord) -> bool:
-    return bool(record.attributes or record.events or record.links)
-
-
-def plain(record: SpanRecord) -> list[object]:
-    """What is kept of a span's details, as JSON can hold it."""
-    return [
-        dict(record.attributes),
-        [[event.time_ns, event.name, dict(event.attributes)] for event in record.events],
-        [[link.trace_id.hex(), link.span_id.hex(), dict(link.attributes)] for link in record.links],
-    ]
+_zstd: Any = zstd_module()
+if _zstd is not None:
+    _zstd_dictionary = _zstd.ZstdDict(_DICTIONARY, is_raw=True)
+    # One for all blobs: making it takes longer than compressing a small one.
+    _compressor = _zstd.ZstdCompressor(_ZSTD_LEVEL, zstd_dict=_zstd_dictionary.as_digested_dict)
 
 
-def canonical(details: object) -> str:
+def canonical(details: SpanDetails | None) -> str:
     """Equal text for equal details: decides between two versions of one span."""
-    return canonical_json(details)
+    if details is None:
+        return ""
+    return canonical_json(
+        [
+            details.attributes,
+            [[event.time_ns, event.name, event.attributes] for event in details.events],
+            [[link.trace_id.hex(), link.span_id.hex(), link.attributes] for link in details.links],
+        ]
+    )
 
 
-def pack(spans: Mapping[bytes, object]) -> bytes:
-    """Details by span id -> one blob."""
-    text = to_json({span_id.hex(): details for span_id, details in spans.items()}).encode()
-    deflate = zlib.compressobj(6, zdict=_DICTIONARY_1)
-    return bytes((ZLIB_1,)) + deflate.compress(text) + deflate.flush()
+def pack(details: Iterable[bytes]) -> bytes:
+    """Details of several spans -> one blob."""
+    wire = joined(details)
+    if _zstd is None:
+        return bytes((ZLIB,)) + zlib.compress(wire, _ZLIB_LEVEL)
+    packed: bytes = _compressor.compress(wire, _compressor.FLUSH_FRAME)
+    return bytes((ZSTD,)) + packed
 
 
-def unpack(blob: bytes) -> dict[bytes, list[object]]:
-    """One blob -> plain details by span id."""
-    if blob[0] != ZLIB_1:
-        raise StoreUnusable(f"Span details use codec {blob[0]}, which this version cannot read: upgrade hosts-mcp.")
-    inflate = zlib.decompressobj(zdict=_DICTIONARY_1)
-    text = inflate.decompress(memoryview(blob)[1:]) + inflate.flush()
-    return {bytes.fromhex(span_id): details for span_id, details in from_json(text).items()}
+def stored(db: sqlite3.Connection, spans: Iterable[tuple[bytes, int | None, int]]) -> dict[bytes, SpanDetails]:
+    """Details by span id of those of these spans (id, blob, place in it) of one trace that have any."""
+    wanted: dict[int, dict[bytes, int]] = defaultdict(dict)
+    for span_id, blob, place in spans:
+        if blob is not None:
+            wanted[blob][span_id] = place
+    found: dict[bytes, SpanDetails] = {}
+    for blob, places in wanted.items():
+        row = db.execute("SELECT v FROM span_detail WHERE id = ?", (blob,)).fetchone()
+        if row is not None:
+            found |= _unpack(row[0], places)
+    return found
 
 
-def details(kept: list[object]) -> SpanDetails:
-    attributes, events, links = kept
-    assert isinstance(attributes, dict)
-    return SpanDetails(attributes, tuple(_events(events)), tuple(_links(links)))
+def _unpack(blob: bytes, places: Mapping[bytes, int]) -> dict[bytes, SpanDetails]:
+    """Details of the spans (by id) that stand at these places of a blob. Raises StoreUnusable."""
+    codec, packed = blob[0], memoryview(blob)[1:]
+    if codec == JSON_ZLIB:
+        return _of_json(packed, places)
+    if codec == ZLIB:
+        wire = zlib.decompress(packed)
+    elif codec == ZSTD and _zstd is not None:
+        wire = _zstd.decompress(packed, _zstd_dictionary)
+    elif codec == ZSTD:
+        raise StoreUnusable("Span details are compressed with zstd, which this Python was built without.")
+    else:
+        raise StoreUnusable(f"Span details use codec {codec}, which this version cannot read: upgrade hosts-mcp.")
+    parts = parted(wire)
+    return {span_id: read(parts[place]) for span_id, place in places.items()}
 
 
-def _events(kept: object) -> Iterable[Event]:
-    assert isinstance(kept, list)
-    return (Event(time_ns, name, attributes) for time_ns, name, attributes in kept)
+def _of_json(packed: memoryview, wanted: Iterable[bytes]) -> dict[bytes, SpanDetails]:
+    inflate = zlib.decompressobj(zdict=_DICTIONARY)
+    kept = from_json(inflate.decompress(packed) + inflate.flush())
+    return {span_id: _plain(*kept[key]) for span_id in wanted if (key := span_id.hex()) in kept}
 
 
-def _links(kept: object) -> Iterable[Link]:
-    assert isinstance(kept, list)
-    return (Link(bytes.fromhex(t), bytes.fromhex(s), attributes) for t, s, attributes in kept)
+def _plain(attributes: Mapping[str, Any], events: Sequence[Any], links: Sequence[Any]) -> SpanDetails:
+    return SpanDetails(
+        attributes,
+        tuple(Event(time_ns, name, about) for time_ns, name, about in events),
+        tuple(Link(bytes.fromhex(trace), bytes.fromhex(span), about) for trace, span, about in links),
+    )
 
 
-__all__ = ["canonical", "details", "has_details", "pack", "plain", "unpack"]
+__all__ = ["canonical", "pack", "stored"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hosts_mcp.store.protocol import Instance, Run, Span, SpanDetails, TraceFilter, TraceSummary
-from hosts_mcp.store.sqlite import details
+from hosts_mcp.store.sqlite.details import stored
 from hosts_mcp.store.sqlite.values import MAX_NS, from_json
 from hosts_mcp.store.sqlite.views import DURATION_NS, OUTCOME
 
@@ -61,18 +60,7 @@ def trace_ids(db: sqlite3.Connection, prefix: str, limit: int) -> list[bytes]:
 
 def span_details(db: sqlite3.Connection, trace_id: bytes) -> dict[bytes, SpanDetails]:
     """Of every span of the trace that has any."""
-    kept: dict[int, list[bytes]] = defaultdict(list)
-    for span_id, detail in db.execute(
-        "SELECT span_id, detail FROM span WHERE trace = ? AND detail IS NOT NULL", (_number(db, trace_id),)
-    ):
-        kept[detail].append(span_id)
-    found: dict[bytes, SpanDetails] = {}
-    for detail, span_ids in kept.items():
-        blob = db.execute("SELECT v FROM span_detail WHERE id = ?", (detail,)).fetchone()
-        if blob is not None:
-            unpacked = details.unpack(blob[0])
-            found.update((s, details.details(unpacked[s])) for s in span_ids if s in unpacked)
-    return found
+    return stored(db, db.execute("SELECT span_id, detail, place FROM span WHERE trace = ?", (_number(db, trace_id),)))
 
 
 def traces(db: sqlite3.Connection, wanted: TraceFilter) -> list[TraceSummary]:

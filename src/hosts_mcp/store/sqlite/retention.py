@@ -32,6 +32,7 @@ _OF_HOST = (
 """Tables of which a host may have many rows, their keys, and how many of other rows one of theirs weighs."""
 
 _POINTS_PER_ROW = 500
+_BYTES_PER_ROW = 1000
 
 Step = Callable[[int, int], bool]
 """(delete what arrived before this, at most so many rows) -> whether there was any."""
@@ -182,8 +183,13 @@ class Retention:
         return bool(old)
 
     def _details(self, before_ns: int, rows: int) -> bool:
-        old = self._old("SELECT arrived_ns, id FROM span_detail ORDER BY id LIMIT ?", before_ns, rows)
-        return bool(old) and self._delete("DELETE FROM span_detail WHERE id <= ?", old[-1][1])
+        """Blobs of many spans or of one: as many as are so many rows' worth of bytes."""
+        old = self._old("SELECT arrived_ns, id, length(v) FROM span_detail ORDER BY id LIMIT ?", before_ns, rows)
+        if not old:
+            return False
+        reached = list(accumulate(row[2] for row in old))
+        last = old[max(0, bisect_right(reached, rows * _BYTES_PER_ROW) - 1)]
+        return self._delete("DELETE FROM span_detail WHERE id <= ?", last[1])
 
     def _logs(self, before_ns: int, rows: int) -> bool:
         old = self._old("SELECT arrived_ns, id FROM kept_log ORDER BY id LIMIT ?", before_ns, rows)

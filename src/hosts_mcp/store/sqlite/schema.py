@@ -139,6 +139,12 @@ def m002_forgotten(db: Database) -> None:
     db.conn.execute("CREATE TABLE forgotten (host_id INTEGER PRIMARY KEY, done INTEGER NOT NULL DEFAULT 0)")
 
 
+@MIGRATIONS()
+def m003_places(db: Database) -> None:
+    """The place of a span's details in their blob; NULL where the blob finds them by span id, as it used to."""
+    db.conn.execute("ALTER TABLE span ADD COLUMN place INTEGER")
+
+
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """A connection without implicit transactions, usable from any one thread at a time."""
     uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "")

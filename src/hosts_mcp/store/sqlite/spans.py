@@ -1,4 +1,5 @@
 """Writing spans: one narrow row each, clustered by trace, details compressed beside them, a summary per trace.
+Whatever number of traces a request has spans of, each table is written by one statement.
 
 Of one (trace, span id) one row is kept. A pending span (Logfire's `logfire.span_type` = `pending_span`, sent when a
 span starts, with an id of its own and the real span as its parent) is stored as the real span without an end; the real
@@ -10,47 +11,82 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import count
+from operator import itemgetter
+from typing import Any, NamedTuple
 
-from hosts_mcp.otlp.batch import SpanRecord, Value
-from hosts_mcp.store.sqlite.details import canonical, has_details, pack, plain, unpack
+from hosts_mcp.otlp.batch import SpanDetails, SpanRecord, Value
+from hosts_mcp.otlp.details import (
+    DB_SYSTEM,
+    ERROR_TYPE,
+    EXCEPTION_MESSAGE,
+    EXCEPTION_TYPE,
+    PENDING_PARENT,
+    PID,
+    SERVER_ADDRESS,
+    SPAN_TYPE,
+    read,
+)
+from hosts_mcp.store.sqlite.details import canonical, pack, stored
 from hosts_mcp.store.sqlite.ledger import Ledger
-from hosts_mcp.store.sqlite.values import ns, small_int, text, text_of
+from hosts_mcp.store.sqlite.values import canonical_json, ns, small_int, text, text_of
 from hosts_mcp.store.sqlite.vocabulary import REMEMBERED
 
 ERROR = 2
 _ENTRY_KINDS = (2, 5)
 """SERVER and CONSUMER: may be the first span of a trace that an uninstrumented sender began."""
 _AT_ONCE = 500
-_SERVER_ADDRESS = ("server.address", "net.peer.name", "peer.hostname")
-_DB_SYSTEM = ("db.system.name", "db.system")
 _MESSAGE_LIMIT = 500
+_PIECE_BYTES = 256 * 1024
+"""Details that are compressed together: many, since the last page of a blob is half empty; not all, since a question
+about one trace inflates them all."""
 
-COLUMNS = (
-    "span_id", "parent_id", "entity_id", "name", "kind", "start_ns", "end_ns", "status", "status_message", "pending",
-    "exception_type", "exception_message", "server_address", "db_system", "pid", "arrived_ns", "detail",
-)  # fmt: skip
-_SELECT = f"SELECT {', '.join(COLUMNS)} FROM span WHERE trace = ?"
+
+class _Row(NamedTuple):
+    """A narrow row on its way in, and the details of the span, empty when there are none."""
+
+    span_id: bytes
+    parent_id: bytes | None
+    entity_id: int
+    name: str
+    kind: int
+    start_ns: int
+    end_ns: int | None
+    status: int
+    status_message: str | None
+    pending: int
+    exception_type: str | None
+    exception_message: str | None
+    server_address: str | None
+    db_system: str | None
+    pid: int | None
+    details: bytes = b""
+
+
+_NARROW = _Row._fields[:-1]
+COLUMNS = (*_NARROW, "arrived_ns", "detail", "place")
+_SELECT = f"SELECT {', '.join((*_NARROW, 'detail', 'place'))} FROM span WHERE trace = ?"
 _INSERT = f"INSERT OR REPLACE INTO span (trace, {', '.join(COLUMNS)}) VALUES (?{', ?' * len(COLUMNS)})"
 
-
-@dataclass(slots=True)
-class _Candidate:
-    """A narrow row on its way in: `row` has the fields of COLUMNS up to `pid`; `details` None when there are none."""
-
-    row: tuple[Any, ...]
-    details: list[object] | None
-
-    @property
-    def span_id(self) -> bytes:
-        return bytes(self.row[0])
-
-    def rank(self) -> tuple[bool, int, str]:
-        """The greatest of several spans with one id is kept; the entity's number is of no account."""
-        pending, end_ns = bool(self.row[9]), self.row[6] or 0
-        return (not pending, end_ns, canonical([_plain(self.row[:2] + self.row[3:]), self.details]))
+_ROOT = ("root_span", "root_start_ns", "root_end_ns", "root_status")
+_EARLIER_ROOT = "root_span IS NULL OR (root_start_ns, root_span) > (excluded.root_start_ns, excluded.root_span)"
+_SUMMARISE = (
+    "INSERT INTO trace (id, trace_id, last_arrived_ns, start_ns, end_ns, spans, errors, pending, entries, "
+    f"{', '.join(_ROOT)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET settled = 0, "
+    "last_arrived_ns = max(last_arrived_ns, excluded.last_arrived_ns), start_ns = min(start_ns, excluded.start_ns), "
+    "end_ns = max(end_ns, excluded.end_ns), spans = spans + excluded.spans, errors = errors + excluded.errors, "
+    "pending = pending + excluded.pending, entries = entries + excluded.entries, "
+    + ", ".join(f"{column} = iif({_EARLIER_ROOT}, excluded.{column}, {column})" for column in _ROOT)
+)
+_SUMMARISE_AGAIN = (
+    "UPDATE trace SET (start_ns, end_ns, spans, errors, pending, entries) = (SELECT min(start_ns), "
+    "max(coalesce(end_ns, start_ns)), count(*), sum(status = 2), sum(pending), sum(kind IN (2, 5)) "
+    f"FROM span WHERE trace = ?1), ({', '.join(_ROOT)}) = (SELECT span_id, start_ns, end_ns, status "
+    "FROM span WHERE trace = ?1 AND parent_id IS NULL ORDER BY start_ns, span_id LIMIT 1) WHERE id = ?1"
+)
+"""From all spans of the trace: where a row that was counted has changed."""
 
 
 class SpanWriter:
@@ -64,143 +100,177 @@ class SpanWriter:
 
     def add(self, spans: Sequence[tuple[int, SpanRecord]], arrived_ns: int) -> tuple[int, int]:
         """Numbers of new spans and of new traces."""
-        by_trace: dict[bytes, dict[bytes, _Candidate]] = defaultdict(dict)
-        seen: dict[int, list[int]] = {}
+        by_trace: dict[bytes, dict[bytes, _Row]] = defaultdict(dict)
+        seen: dict[int, _Seen] = {}
         for entity_id, record in spans:
-            candidate = _candidate(entity_id, record)
-            _note(seen, entity_id, candidate.row[5], candidate.row[6] or candidate.row[5])
+            row = _row(entity_id, record)
+            _note(seen, row)
             group = by_trace[record.trace_id]
-            other = group.get(candidate.span_id)
-            if other is None or candidate.rank() > other.rank():
-                group[candidate.span_id] = candidate
-        new_spans = new_traces = 0
+            other = group.setdefault(row.span_id, row)
+            if other is not row and _is_greater(row, other):
+                group[row.span_id] = row
+        numbers, new_traces = self._numbers(by_trace)
+        rows: list[tuple[int, _Row]] = []
+        summaries: list[tuple[Any, ...]] = []
+        changed: list[tuple[int]] = []
+        new_spans = 0
         for trace_id, group in by_trace.items():
-            trace, fresh = self._trace(trace_id, group.values(), arrived_ns)
-            replaced = frozenset() if fresh else self._settle_duplicates(trace, group)
-            new_traces += fresh
+            trace = numbers[trace_id]
+            replaced = set() if trace_id in new_traces else self._settle_duplicates(trace, group)
+            if not group:
+                continue
+            rows += [(trace, row) for row in group.values()]
+            summaries.append((trace, trace_id, arrived_ns, *_summary(group.values())))
+            if replaced:
+                changed.append((trace,))
             new_spans += len(group) - len(replaced)
-            if group:
-                self._write(trace, group, replaced, arrived_ns)
-            for candidate in group.values():
-                seen[candidate.row[2]][0] += candidate.span_id not in replaced
-        self._db.executemany(
+            for row in group.values():
+                seen[row.entity_id].spans += row.span_id not in replaced
+        write = self._db.executemany
+        write(_SUMMARISE, summaries)
+        write(_INSERT, self._columns(rows, arrived_ns))
+        write("INSERT OR IGNORE INTO trace_entity VALUES (?, ?)", {(trace, row.entity_id) for trace, row in rows})
+        write(_SUMMARISE_AGAIN, changed)
+        write(
             "UPDATE entity SET spans = spans + ?, first_seen_ns = min(first_seen_ns, ?), "
             "last_seen_ns = max(last_seen_ns, ?), last_arrived_ns = max(last_arrived_ns, ?) WHERE id = ?",
-            [(n, first, last, arrived_ns, entity_id) for entity_id, (n, first, last) in seen.items()],
+            [(s.spans, s.first_ns, s.last_ns, arrived_ns, entity_id) for entity_id, s in seen.items()],
         )
-        return new_spans, new_traces
+        return new_spans, len(new_traces)
 
-    def _trace(self, trace_id: bytes, group: Iterable[_Candidate], arrived_ns: int) -> tuple[int, bool]:
-        """The trace's number, and whether it is new."""
-        known = self._traces.get(trace_id)
-        if known is not None:
-            return known, False
-        row = self._db.execute("SELECT id FROM trace WHERE trace_id = ?", (trace_id,)).fetchone()
-        if row is None:
-            first = min(candidate.row[5] for candidate in group)
-            row = self._db.execute(
-                "INSERT INTO trace (trace_id, start_ns, end_ns, spans, errors, pending, entries, last_arrived_ns) "
-                "VALUES (?, ?, ?, 0, 0, 0, 0, ?) RETURNING id",
-                (trace_id, first, first, arrived_ns),
-            ).fetchone()
-            fresh = True
-        else:
-            fresh = False
-        if len(self._traces) > REMEMBERED:
-            self._traces.clear()
-        self._ledger.remember(self._traces, trace_id, int(row[0]))
-        return int(row[0]), fresh
+    def _numbers(self, trace_ids: Iterable[bytes]) -> tuple[dict[bytes, int], set[bytes]]:
+        """The traces' numbers, and which of them are new: those get the next free ones."""
+        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'trace'").fetchone()
+        numbers: dict[bytes, int] = {}
+        new: set[bytes] = set()
+        for trace_id in trace_ids:
+            known = self._traces.get(trace_id)
+            if known is None:
+                row = self._db.execute("SELECT id FROM trace WHERE trace_id = ?", (trace_id,)).fetchone()
+                if row is None:
+                    new.add(trace_id)
+                known = last + len(new) if row is None else int(row[0])
+                if len(self._traces) > REMEMBERED:
+                    self._traces.clear()
+                self._ledger.remember(self._traces, trace_id, known)
+            numbers[trace_id] = known
+        return numbers, new
 
-    def _settle_duplicates(self, trace: int, group: dict[bytes, _Candidate]) -> frozenset[bytes]:
+    def _settle_duplicates(self, trace: int, group: dict[bytes, _Row]) -> set[bytes]:
         """Take out of `group` what the file has already; the ids of spans that replace a stored row."""
-        replaced = set()
+        replaced: set[bytes] = set()
+        alike: list[tuple[_Row, int | None, int]] = []
         ids = list(group)
         for at in range(0, len(ids), _AT_ONCE):
             some = ids[at : at + _AT_ONCE]
-            stored = self._db.execute(f"{_SELECT} AND span_id IN ({', '.join('?' * len(some))})", (trace, *some))
-            for row in stored.fetchall():
-                candidate = group[row[0]]
-                if candidate.rank() > self._stored(row).rank():
-                    replaced.add(row[0])
+            found = self._db.execute(f"{_SELECT} AND span_id IN ({', '.join('?' * len(some))})", (trace, *some))
+            for *narrow, detail, place in found.fetchall():
+                other = _Row(*narrow)
+                if _rank(group[other.span_id]) == _rank(other):
+                    alike.append((other, detail, place))
+                elif _rank(group[other.span_id]) > _rank(other):
+                    replaced.add(other.span_id)
                 else:
-                    del group[row[0]]
-        return frozenset(replaced)
+                    del group[other.span_id]
+        details = stored(self._db, ((other.span_id, detail, place) for other, detail, place in alike))
+        for other, _, _ in alike:
+            if _content(group[other.span_id]) > _content(other, details.get(other.span_id)):
+                replaced.add(other.span_id)
+            else:
+                del group[other.span_id]
+        return replaced
 
-    def _stored(self, row: tuple[Any, ...]) -> _Candidate:
-        blob = self._db.execute("SELECT v FROM span_detail WHERE id = ?", (row[-1],)).fetchone()
-        return _Candidate(row[:-2], unpack(blob[0]).get(row[0]) if blob else None)
-
-    def _write(self, trace: int, group: Mapping[bytes, _Candidate], replaced: frozenset[bytes], at_ns: int) -> None:
-        details = {span_id: c.details for span_id, c in group.items() if c.details is not None}
-        detail = None
-        if details:
-            blob = pack(details)
-            detail = self._db.execute("INSERT INTO span_detail (arrived_ns, v) VALUES (?, ?)", (at_ns, blob)).lastrowid
-        self._db.executemany(
-            _INSERT,
-            [(trace, *c.row, at_ns, None if c.details is None else detail) for c in group.values()],
-        )
-        self._db.executemany(
-            "INSERT OR IGNORE INTO trace_entity VALUES (?, ?)", {(trace, c.row[2]) for c in group.values()}
-        )
-        if replaced:
-            self._summarise_again(trace, at_ns)
-        else:
-            self._extend_summary(trace, group.values(), at_ns)
-
-    def _extend_summary(self, trace: int, added: Iterable[_Candidate], arrived_ns: int) -> None:
-        rows = [candidate.row for candidate in added]
-        self._db.execute(
-            "UPDATE trace SET start_ns = min(start_ns, ?), end_ns = max(end_ns, ?), spans = spans + ?, "
-            "errors = errors + ?, pending = pending + ?, entries = entries + ?, settled = 0, "
-            "last_arrived_ns = max(last_arrived_ns, ?) WHERE id = ?",
-            (
-                min(row[5] for row in rows),
-                max(row[6] or row[5] for row in rows),
-                len(rows),
-                sum(row[7] == ERROR for row in rows),
-                sum(row[9] for row in rows),
-                sum(row[4] in _ENTRY_KINDS for row in rows),
-                arrived_ns,
-                trace,
-            ),
-        )
-        roots = [(row[5], row[0], row[6], row[7]) for row in rows if not row[1]]
-        if roots:
-            start_ns, span_id, end_ns, status = min(roots, key=lambda root: root[:2])
-            self._db.execute(
-                "UPDATE trace SET root_span = ?, root_start_ns = ?, root_end_ns = ?, root_status = ? "
-                "WHERE id = ? AND (root_span IS NULL OR (root_start_ns, root_span) > (?, ?))",
-                (span_id, start_ns, end_ns, status, trace, start_ns, span_id),
-            )
-
-    def _summarise_again(self, trace: int, arrived_ns: int) -> None:
-        """From all spans of the trace: a row that was counted has changed."""
-        self._db.execute(
-            "UPDATE trace SET (start_ns, end_ns, spans, errors, pending, entries) = (SELECT min(start_ns), "
-            "max(coalesce(end_ns, start_ns)), count(*), sum(status = 2), sum(pending), sum(kind IN (2, 5)) "
-            "FROM span WHERE trace = ?1), settled = 0, last_arrived_ns = max(last_arrived_ns, ?2), "
-            "(root_span, root_start_ns, root_end_ns, root_status) = (SELECT span_id, start_ns, end_ns, status "
-            "FROM span WHERE trace = ?1 AND parent_id IS NULL ORDER BY start_ns, span_id LIMIT 1) WHERE id = ?1",
-            (trace, arrived_ns),
-        )
+    def _columns(self, rows: Iterable[tuple[int, _Row]], at_ns: int) -> list[tuple[Any, ...]]:
+        """What `_INSERT` takes; the details are put into blobs."""
+        found: list[tuple[Any, ...]] = []
+        for piece in _pieces(rows):
+            details = [row.details for _, row in piece if row.details]
+            detail = None
+            if details:
+                insert = "INSERT INTO span_detail (arrived_ns, v) VALUES (?, ?)"
+                detail = self._db.execute(insert, (at_ns, pack(details))).lastrowid
+            place = count()
+            found += [
+                (trace, *row[:-1], at_ns, *((detail, next(place)) if row.details else (None, None)))
+                for trace, row in piece
+            ]
+        return found
 
 
-def _note(seen: dict[int, list[int]], entity_id: int, first_ns: int, last_ns: int) -> None:
-    """[new spans, first begin, last end] per entity; a repeated span widens nothing and is not counted."""
-    known = seen.setdefault(entity_id, [0, first_ns, last_ns])
-    known[1] = min(known[1], first_ns)
-    known[2] = max(known[2], last_ns)
+def _pieces(rows: Iterable[tuple[int, _Row]]) -> Iterator[list[tuple[int, _Row]]]:
+    piece: list[tuple[int, _Row]] = []
+    size = 0
+    for trace, row in rows:
+        piece.append((trace, row))
+        size += len(row.details)
+        if size >= _PIECE_BYTES:
+            yield piece
+            piece, size = [], 0
+    yield piece
 
 
-def _candidate(entity_id: int, record: SpanRecord) -> _Candidate:
-    attributes = record.attributes
-    pending = attributes.get("logfire.span_type") == "pending_span"
+def _summary(rows: Collection[_Row]) -> tuple[Any, ...]:
+    """start_ns, end_ns, spans, errors, pending, entries and the columns of `_ROOT` of a trace that has these spans."""
+    roots = [(row.start_ns, row.span_id, row.end_ns, row.status) for row in rows if not row.parent_id]
+    start_ns, root, end_ns, status = min(roots, key=itemgetter(0, 1), default=(None,) * 4)
+    return (
+        min(row.start_ns for row in rows),
+        max(row.end_ns or row.start_ns for row in rows),
+        len(rows),
+        sum(row.status == ERROR for row in rows),
+        sum(row.pending for row in rows),
+        sum(row.kind in _ENTRY_KINDS for row in rows),
+        root,
+        start_ns,
+        end_ns,
+        status,
+    )
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What came of an entity: new spans, first begin, last end. A repeated span widens nothing and is not counted."""
+
+    first_ns: int
+    last_ns: int
+    spans: int = 0
+
+
+def _note(seen: dict[int, _Seen], row: _Row) -> None:
+    first_ns, last_ns = row.start_ns, row.end_ns or row.start_ns
+    known = seen.get(row.entity_id)
+    if known is None:
+        seen[row.entity_id] = _Seen(first_ns, last_ns)
+    else:
+        known.first_ns = min(known.first_ns, first_ns)
+        known.last_ns = max(known.last_ns, last_ns)
+
+
+def _is_greater(row: _Row, other: _Row) -> bool:
+    """The greatest of several spans with one id is kept."""
+    if _rank(row) == _rank(other):
+        return _content(row) > _content(other)
+    return _rank(row) > _rank(other)
+
+
+def _rank(row: _Row) -> tuple[bool, int]:
+    return (not row.pending, row.end_ns or 0)
+
+
+def _content(row: _Row, kept: SpanDetails | None = None) -> tuple[str, str]:
+    """Decides between spans of one rank; the entity's number is of no account. `kept`: details of a stored row."""
+    narrow = [value.hex() if isinstance(value, bytes) else value for value in row[:2] + row[3:-1]]
+    return canonical_json(narrow), canonical(read(row.details) if row.details else kept)
+
+
+def _row(entity_id: int, record: SpanRecord) -> _Row:
+    tells = record.telling
     span_id, parent_id = record.span_id, record.parent_id
+    pending = tells.get(SPAN_TYPE) == "pending_span"
     if pending and parent_id:
-        span_id, parent_id = parent_id, _span_id(attributes.get("logfire.pending_parent_id"))
-    exception = _exception(record)
-    row = (
+        span_id, parent_id = parent_id, _span_id(tells.get(PENDING_PARENT))
+    pid = tells.get(PID)
+    return _Row(
         span_id,
         parent_id or None,
         entity_id,
@@ -211,26 +281,13 @@ def _candidate(entity_id: int, record: SpanRecord) -> _Candidate:
         record.status,
         text(record.status_message[:_MESSAGE_LIMIT]) or None,
         int(pending),
-        text_of(exception, ("exception.type",)) or (text_of(attributes, ("error.type",)) if attributes else None),
-        text_of(exception, ("exception.message",), _MESSAGE_LIMIT),
-        text_of(attributes, _SERVER_ADDRESS) if attributes else None,
-        text_of(attributes, _DB_SYSTEM) if attributes else None,
-        _pid(record),
+        text_of(tells, (EXCEPTION_TYPE, ERROR_TYPE)) if tells else None,
+        text_of(tells, (EXCEPTION_MESSAGE,), _MESSAGE_LIMIT) if tells else None,
+        text_of(tells, SERVER_ADDRESS) if tells else None,
+        text_of(tells, DB_SYSTEM) if tells else None,
+        small_int(record.resource.attributes.get(PID) if pid is None else pid),
+        record.details,
     )
-    return _Candidate(row, plain(record) if has_details(record) else None)
-
-
-def _exception(record: SpanRecord) -> Mapping[str, Value]:
-    """Attributes of the last exception event, else the span's own."""
-    for event in reversed(record.events):
-        if event.name == "exception":
-            return event.attributes
-    return record.attributes
-
-
-def _pid(record: SpanRecord) -> int | None:
-    pid = record.attributes.get("process.pid")
-    return small_int(record.resource.attributes.get("process.pid") if pid is None else pid)
 
 
 def _span_id(value: Value) -> bytes:
@@ -240,7 +297,3 @@ def _span_id(value: Value) -> bytes:
     except ValueError:
         return b""
     return found if any(found) else b""
-
-
-def _plain(row: tuple[Any, ...]) -> list[Any]:
-    return [value.hex() if isinstance(value, bytes) else value for value in row]
