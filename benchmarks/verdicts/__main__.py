@@ -25,7 +25,9 @@ def main() -> None:
     parser.add_argument(
         "--show", metavar="CASE", help="one case as `family:seed:number`: its truth and the whole answer"
     )
-    parser.add_argument("--wrong", action="store_true", help="list the cases that were not accepted")
+    parser.add_argument(
+        "--wrong", action="store_true", help="list the cases that were not accepted, or whose origin is wrong"
+    )
     args = parser.parse_args()
     if args.show:
         show(args.show)
@@ -47,7 +49,7 @@ def main() -> None:
         print("\n".join(lines), end="\n\n")
     if args.wrong:
         for o in found:
-            if not o.accepted:
+            if not (o.accepted and o.origin_right):
                 print(told_briefly(o))
 
 
@@ -56,7 +58,7 @@ def told_briefly(o: Outcome) -> str:
     share = "" if t.share is None else f" share {t.share:.2f} of {t.ratio or 1.0:.2f}x"
     return (
         f"{o.name:26} truth {t.verdict}{share} {'/'.join(sorted(t.accepted))} by {'/'.join(sorted(t.resources)) or '-'}"
-        f" | said {o.said.verdict} {o.said.confidence:.2f} {o.said.resource} {o.said.origin or ''}"
+        f" {'/'.join(sorted(t.origins))} | said {o.said.verdict} {o.said.confidence:.2f} {o.said.resource} {o.said.origin or ''}"
     )
 
 

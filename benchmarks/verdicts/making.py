@@ -255,8 +255,9 @@ def finished(
     here = next(iter(boxes.values()))
     listed = lists or {n: processes(w, b, run.start) for n, b in boxes.items()}
     about: dict[str, dict[str, object]] = {OWN: {}}
-    if w.rng.random() < 0.9:
-        about[OWN] = {"process.pid": OWN_PID, "process.executable.name": "python3"}
+    if w.rng.random() < 0.9:  # an SDK that says so does on every box
+        own: dict[str, object] = {"process.pid": OWN_PID, "process.executable.name": "python3"}
+        about = dict.fromkeys(sorted({s.node.service for s in run.spans}), own)
     elif truth.origins and "hypervisor" not in truth.origins:  # nobody knows which process is the service's
         truth = replace(truth, origins=truth.origins | {"unknown"})
     last = max(s.end for s in run.spans) if run.died is None else run.died

@@ -33,6 +33,11 @@ class Outcome:
     def blamed_rightly(self) -> bool:
         return self.said.verdict == YES and self.truth.verdict in (YES, PARTLY)
 
+    @property
+    def origin_right(self) -> bool:
+        """Where the box is blamed rightly; else there is no origin to be wrong."""
+        return not self.blamed_rightly or self.said.origin in self.truth.origins
+
 
 @dataclass(frozen=True)
 class Part:
@@ -68,7 +73,7 @@ FIGURES: dict[str, Callable[[Sequence[Outcome]], Part]] = {
     "false yes": lambda x: part(x, innocent, lambda o: o.said.verdict == YES),
     "false no": lambda x: part(x, guilty, lambda o: o.said.verdict == NO),
     "abstained": lambda x: part(x, lambda _: True, lambda o: o.said.verdict == CANNOT_TELL),
-    "origin": lambda x: part(x, lambda o: o.blamed_rightly, lambda o: o.said.origin in o.truth.origins),
+    "origin": lambda x: part(x, lambda o: o.blamed_rightly, lambda o: o.origin_right),
     "own or not": lambda x: part(
         x,
         lambda o: o.blamed_rightly,

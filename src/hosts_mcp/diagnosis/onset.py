@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hosts_mcp.diagnosis.model import Scene
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.stats import hinge
@@ -9,6 +11,8 @@ from hosts_mcp.diagnosis.table import Table
 
 LEVELS = ("memory", "filesystem")
 CALM_IN_A_ROW = 2
+JUMPED, NOT_YET = 0.5, 0.1
+"""Shares of a level's whole rise."""
 
 
 def find(scene: Scene, resource: str | None, t: Table) -> float | None:
@@ -25,8 +29,17 @@ def climb_start(scene: Scene, resource: str) -> float | None:
         (iv.end, v) for iv in scene.intervals if iv.end <= scene.effect.end and (v := getattr(iv, resource)) is not None
     ]
     step = max(1, len(seen) // 240)
-    seen = seen[::step]
-    return hinge([x for x, _ in seen], [y for _, y in seen])
+    found = hinge([x for x, _ in seen[::step]], [y for _, y in seen[::step]])
+    return found if found is None else _before_the_jump(seen, found, scene.usual.get(resource))
+
+
+def _before_the_jump(seen: Sequence[tuple[float, float]], found: float, usual: float | None) -> float:
+    """A level that jumps and stays has no bend: where most of the way was done by then, the last reading before it."""
+    low, high = min(usual if usual is not None else 1.0, min(y for _, y in seen)), max(y for _, y in seen)
+    until = [(x, y) for x, y in seen if x <= found]
+    if not until or until[-1][1] <= low + JUMPED * (high - low):
+        return found
+    return next((x for x, y in reversed(until) if y <= low + NOT_YET * (high - low)), found)
 
 
 def walk_back(scene: Scene, resource: str, t: Table) -> float | None:

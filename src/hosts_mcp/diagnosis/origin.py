@@ -48,17 +48,16 @@ def find(
     found = _by_process(case, scene, resource, onset, t)
     if resource != "memory":
         return found or _by_time(scene, resource, t)
-    found = found or _memory(scene, symptom, t)
-    if found.word == "own_workload" and _mostly_unseen(scene, reading):
+    if reading.pressures["memory"].momentary and (
+        found is None or (found.word == "own_workload" and _half_unseen(scene))
+    ):
         return Origin("unknown", "memory filled and was freed between two readings: who took it was not seen")
-    return found
+    return found or _memory(scene, symptom, t)
 
 
-def _mostly_unseen(scene: Scene, reading: Reading) -> bool:
-    """Only the page cache tells that memory was full: the readings show less than half of the way there."""
-    p = reading.pressures["memory"]
-    rise = _memory_rise(scene) or 0.0
-    return p.momentary and rise < 0.5 * (1.0 - (scene.usual.get("memory") or 0.0))
+def _half_unseen(scene: Scene) -> bool:
+    """Of a moment in which memory was full: the readings show less than half of the way there."""
+    return (_memory_rise(scene) or 0.0) < 0.5 * (1.0 - (scene.usual.get("memory") or 0.0))
 
 
 # ── With process data: growth by workload ────────────────────────────────────────────────────────────────────────────
@@ -310,6 +309,9 @@ def _by_time(scene: Scene, resource: str, t: Table) -> Origin:
     here_before = _was_here(scene, early)
     just = Window(scene.effect.start - min(t.before_seconds, 10 * scene.interval), scene.effect.start - scene.interval)
     near = weighted(scene.during(just), just, p)
+    last = next(
+        (v for iv in reversed(scene.intervals) if iv.end <= scene.effect.start and (v := p(iv)) is not None), None
+    )
     if before is not None and max(before, near or 0.0) >= 0.5 * during:
         if not here_before:
             return Origin("neighbour", "the pressure was there before this service was")
@@ -322,6 +324,7 @@ def _by_time(scene: Scene, resource: str, t: Table) -> Origin:
     if (
         before is not None
         and before < CALM_BEFORE
+        and (last is None or last < CALM_BEFORE)
         and after is not None
         and after <= GONE_AFTER * during
         and not here_before
@@ -342,14 +345,15 @@ def _was_here(scene: Scene, w: Window) -> bool:
 
 
 def _follows(scene: Scene, p: Callable[[Interval], float | None]) -> float | None:
-    """Rank correlation of the pressure with the service's own work in progress, over the lead-in."""
+    """Rank correlation of the pressure with the service's own work in progress, over the lead-in: what is slow is in
+    progress for longer, so that the slow trace itself would follow any pressure."""
     services = {x.span.service for x in scene.losses}
     runs = [
         (scene.seconds(r.start_ns), scene.seconds(r.start_ns + r.duration_ns))
         for r in scene.box.runs
         if r.service in services and r.root
     ]
-    window = [iv for iv in scene.intervals if iv.end <= scene.effect.end][-60:]
+    window = [iv for iv in scene.intervals if iv.end <= scene.effect.start][-60:]
     pairs = [(v, sum(iv.overlap(a, b) for a, b in runs) / iv.seconds) for iv in window if (v := p(iv)) is not None]
     if len(pairs) < RATE_BINS:
         return None
