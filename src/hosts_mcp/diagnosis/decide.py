@@ -42,7 +42,7 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
     if resource == "disk" and main.thrash and by_resource.get("memory"):
         resource = "memory"  # the disk load is the paging
     quality = min(f.quality.value for f in found if f.scene.share >= 0.3 * main.scene.share)
-    undetermined = any(f.quality.undetermined for f in found)
+    undetermined = any(not _harmless(f).issuperset(f.quality.undetermined) for f in found)
     blinded = unseen_share > 0 and share < t.share_yes
     if all(f.quality.intervals == 0 for f in found):
         return Ruling("cannot_tell", 0.8, None, why="no_intervals"), main
@@ -66,7 +66,14 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
 
 def _unseen(f: Findings, t: Table) -> bool:
     """Something was scarce, and what would say whether anybody waited for it was not measured."""
-    return _paging_unseen(f, t) or _queue_unseen(f, t) or _disk_unseen(f, t)
+    unseen = {"memory": _paging_unseen, "cpu": _queue_unseen, "disk": _disk_unseen}
+    harmless = _harmless(f)
+    return any(check(f, t) for resource, check in unseen.items() if resource not in harmless)
+
+
+def _harmless(f: Findings) -> frozenset[str]:
+    """Whose pressure earlier runs stood without being hurt: what is not known of it cannot have hurt this one."""
+    return frozenset(e.resource for e in f.experiments if (e.name, e.outcome) == ("dose", "same_fine") and e.resource)
 
 
 def _queue_unseen(f: Findings, t: Table) -> bool:

@@ -71,23 +71,25 @@ def dose_response(case: Case, scene: Scene, symptom: Symptom, resource: str | No
     ]
     if symptom.kind == "slow" and len(same) >= 3 and sum(same) <= DOSE_FINE * len(same):
         text = f"{len(same) - sum(same)} of {len(same)} earlier runs under as much {word} pressure were fine"
-        return Experiment("dose", "same_fine", text, counts)
+        return Experiment("dose", "same_fine", text, counts, resource)
     if len(high) >= 3 and sum(high) <= DOSE_FINE * len(high):
         text = f"{len(high) - sum(high)} of {len(high)} earlier runs under the same {word} pressure were fine"
-        return Experiment("dose", "fine", text, counts)
+        return Experiment("dose", "fine", text, counts, resource)
     if len(high) >= 2 and sum(high) >= DOSE_BAD * len(high) and len(calm) >= 3 and sum(calm) <= DOSE_FINE * len(calm):
         text = f"{sum(high)} of {len(high)} earlier runs under {word} pressure were slow or failed, {sum(calm)} of {len(calm)} without"
-        return Experiment("dose", "bad", text, counts)
+        return Experiment("dose", "bad", text, counts, resource)
     if len(calm) >= 4 and sum(calm) >= CALM_BAD * len(calm):
         text = f"{sum(calm)} of {len(calm)} earlier runs were slow or failed without any {word} pressure"
-        return Experiment("dose", "calm_bad", text, counts)
+        return Experiment("dose", "calm_bad", text, counts, resource)
     pairs = [
         (p, float(r.duration_ns)) for r, p in zip(earlier, doses, strict=True) if p is not None and r.outcome == "ok"
     ]
     if len(pairs) >= TREND_RUNS and sum(p >= t.calm for p, _ in pairs) >= 2:
         rho = spearman([p for p, _ in pairs], [d for _, d in pairs])
         if rho is not None and rho > TREND:
-            return Experiment("dose", "trend", f"earlier runs took longer the higher the {word} pressure was", counts)
+            return Experiment(
+                "dose", "trend", f"earlier runs took longer the higher the {word} pressure was", counts, resource
+            )
     return None
 
 

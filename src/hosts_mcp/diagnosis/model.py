@@ -370,6 +370,8 @@ class Experiment:
     outcome: Literal["bad", "fine", "same_fine", "calm_bad", "trend", "mixed"]
     text: str
     counts: tuple[int, ...] = ()
+    resource: str | None = None
+    """Whose pressure was compared."""
 
     @property
     def speaks_for(self) -> bool:
