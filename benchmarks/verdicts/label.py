@@ -40,7 +40,6 @@ def widened(case: Case, history: int, here: Box) -> Truth:
     """The case's truth with the rules that hold for it."""
     truth, accepted, why = case.truth, set(case.truth.accepted), list(case.truth.widened)
     slow = truth.ratio is not None
-    on = here.shape.scrapers
     if slow and history < LEAST_HISTORY:
         why.append("no_history")
         accepted |= {"yes": {"partly"}, "partly": {"no", "cannot_tell"}, "no": {"cannot_tell"}}[truth.verdict]
@@ -75,7 +74,8 @@ def widened(case: Case, history: int, here: Box) -> Truth:
         accepted |= {"yes": {"partly"}, "partly": {"no"}, "no": {"partly"}}[truth.verdict]
     if "network" in truth.resources:  # a link does not say who filled it
         truth = replace(truth, origins=truth.origins | {"unknown"})
-    if truth.origins and "process" not in on and "hypervisor" not in truth.origins:
+    unnamed = any("process" not in b.shape.scrapers for b in guilty)
+    if truth.origins and unnamed and "hypervisor" not in truth.origins:
         truth = replace(truth, origins=truth.origins | {"unknown"})
     return replace(truth, accepted=frozenset(accepted), widened=tuple(why))
 

@@ -82,3 +82,11 @@ def test_a_peak_between_two_readings_is_of_unknown_height() -> None:
     peak[DEATH - 1] = 0.5
     assert killed([], memory=flat, gib=8).verdict == "no"
     assert killed([], memory=peak, gib=8).verdict == "cannot_tell"
+
+
+def test_a_climb_that_ended_before_the_next_sign_was_due_is_the_death() -> None:
+    """Memory rose on after the last sign of life, to its end, and was free right after: the process died at the top."""
+    climb = [0.4] * (DEATH - 1) + [0.85, 0.97, 0.4] + [0.4] * (READINGS - DEATH - 2)
+    assert killed([], memory=climb).verdict == "yes"
+    went_on = [0.4] * (DEATH - 1) + [0.6, 0.7] + [0.97] * (READINGS - DEATH - 1)
+    assert killed([], memory=went_on).verdict != "yes"

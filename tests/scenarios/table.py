@@ -120,6 +120,15 @@ def calling(seconds: float, address: str, error: str | None = None) -> tuple[Pie
     )
 
 
+def steps(**seconds: float) -> tuple[Piece, ...]:
+    """A request that takes one step after the other, a second of its own before and after them."""
+    out, at = [], 1.0
+    for name, took in seconds.items():
+        out.append(Piece(name, at, took, parent="classify documents"))
+        at += took
+    return Piece("classify documents", 0.0, at + 1.0, kind=SERVER), *out
+
+
 PEERS = tuple((f"other-{n}", "box", 60.0, 1.0) for n in range(4))
 DB_PAST = Past(0.8, 0.08, 30, (Piece("GET /orders", 0.0, 0.8, kind=SERVER, service="web", host="web"),
                                Piece("SELECT", 0.05, 0.7, kind=CLIENT, service="web", host="web", parent="GET /orders"),
@@ -381,5 +390,14 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(113, "killed between two samples; the page cache is all there", (Machine(interval=60.0, phase=20.0),), killed(590.0, 10), Expected("N"), Past(900.0, 0.05, 20, compute(900.0))),
     Scenario(114, "killed between two samples, while the disk read more than memory holds", (Machine(interval=60.0, phase=20.0, base={"disk_ops": 2500.0, "disk_await": 0.0003}),), killed(590.0, 10),
              Expected("T"), Past(900.0, 0.05, 20, compute(900.0))),
+    slow(115, "one packet in sixty is dropped, never before; an API times out", 30.0, Expected("YP", ("neighbour", "unknown"), ("network",)), pieces=calling(30.0, "api.example", "TimeoutError: timed out after 30 s"),
+         machine=Machine(pushes=pushed(H1, 30, 5, 5, ("drops", 0.0165))), past=Past(10.0, 0.08, 30, calling(10.0, "api.example"))),
+    slow(116, "never seen before, local work beside a disk three times as slow as usual", 60.0, Expected("P", ("neighbour", "unknown"), ("disk",)), past=None,
+         machine=Machine(pushes=pushed(H1, 60, 20, 20, ("=disk_busy", 0.99), ("=disk_queue", 9.0), ("=disk_await", 0.0085), ("=disk_ops", 1000.0)))),
+    slow(117, "one span computes more than ever while another waits for the disk", 472.0, Expected("N"), pieces=steps(tokenize=340.0, read=130.0), past=Past(63.0, 0.05, 30, steps(tokenize=40.0, read=21.0)), resource=AGENT,
+         machine=Machine(pushes=pushed(H1, 472, 20, 20, ("=disk_busy", 0.99), ("=disk_queue", 12.0), ("=disk_await", 0.016), ("=disk_ops", 750.0)),
+                         programs=(replace(AGENT_PROCESS, start=H1 - 3 * DAY, end=H2 + 3600, memory=lambda t: 0.2 * GIB, cpu=lambda t: 1.0 if H1 + 1 <= t < H1 + 341 else 0.03),))),
+    slow(118, "paging hits whatever computes far harder than the box's mean says", 472.0, Expected("Y", ("neighbour", "unknown"), ("memory",)), pieces=steps(parse=200.0, tokenize=260.0, store=10.0), past=Past(37.0, 0.05, 30, steps(parse=10.0, tokenize=15.0, store=10.0)),
+         machine=Machine(swap_bytes=4 * GIB, pushes=pushed(H1, 472, 20, 20, ("=memory", 0.97), ("=major_faults", 700.0), ("=swap_pages", 900.0), ("=cpu", 0.30), ("=disk_busy", 0.9), ("=disk_queue", 2.4), ("=disk_await", 0.005), ("=disk_ops", 400.0)))),
 )  # fmt: skip
 BY_NUMBER = {s.number: s for s in SCENARIOS}

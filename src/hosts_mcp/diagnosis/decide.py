@@ -59,7 +59,7 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
         ruling = Ruling("partly", 0.75 - abs(share - 0.38), resource, share, calm, "share")
     else:
         ruling = Ruling("no", min(0.95, 0.55 + 2.6 * (t.share_partly - share)), None, share, calm, "share")
-        if main.link >= t.hot or any(_beside(f, t) or f.quality.missing for f in found):
+        if main.link >= t.hot or any(_beside(f, t) or _wire_unseen(f) or f.quality.missing for f in found):
             ruling = _capped(ruling, t.blind_confidence)
     return _with_quality(ruling, quality), main
 
@@ -100,6 +100,12 @@ def _without_cpu(iv: Interval, cpus: int | None, t: Table) -> float | None:
     if iv.run_queue is None or iv.busy is None or not cpus or iv.busy > t.waiting_busy:
         return None
     return (iv.run_queue - iv.busy) * cpus
+
+
+def _wire_unseen(f: Findings) -> bool:
+    """Most of what was lost was waiting for somebody else, and nothing says whether this host dropped packets."""
+    remote = sum(x.excess_seconds for x in f.scene.losses if x.remote)
+    return f.pressures["network"].value is None and remote > 0.5 * sum(x.excess_seconds for x in f.scene.losses)
 
 
 def _paging_unseen(f: Findings, t: Table) -> bool:

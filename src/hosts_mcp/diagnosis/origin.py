@@ -18,7 +18,7 @@ Show = Callable[[float], str]
 WIDER = 3.0
 BUSY_CPUS = 0.02
 CALM_BEFORE, GONE_AFTER = 0.2, 0.25
-FOLLOWS, FOLLOWS_NOT, RATE_BINS = 0.5, 0.1, 8
+FOLLOWS, RATE_BINS = 0.5, 8
 SPOT = ("spot", "preempt", "live-migration", "maintenance")
 
 
@@ -318,8 +318,6 @@ def _by_time(scene: Scene, resource: str, t: Table) -> Origin:
         rho = _follows(scene, p)
         if rho is not None and rho > FOLLOWS:
             return Origin("own_workload", "the pressure follows this service's own request rate: its other requests")
-        if rho is not None and abs(rho) < FOLLOWS_NOT:
-            return Origin("neighbour", "the pressure does not follow this service's request rate")
         return Origin("unknown", "the service was here before the pressure, and the pressure does not say whose it is")
     if (
         before is not None

@@ -28,9 +28,9 @@ class Reading:
 def read(scene: Scene, symptom: Symptom, t: Table) -> Reading:
     """Mean over the effect window for slow traces, the worst interval for killed and failed ones."""
     failed = symptom.failed
-    window = scene.during(reach=scene.interval if failed else 0.0)  # a level read just before counts
+    window = scene.during(reach=max(scene.interval, symptom.due_seconds) if failed else 0.0)  # one just before counts
     if failed:
-        window = at_death(window, scene.effect.end)
+        window = at_death(window, _death(scene, symptom, t))
     found = {name: _of(resource, window, scene, failed, t) for name, resource in RESOURCES.items()}
     found["disk"] = _with_waiting(found["disk"], window, scene, failed, t)
     found["filesystem"] = _mount(found["filesystem"], scene, symptom, t)
@@ -47,6 +47,16 @@ def read(scene: Scene, symptom: Symptom, t: Table) -> Reading:
     found |= _kernel_oom(scene, symptom, found)
     found["fd"] = Pressure("fd", 1.0 if symptom.kind == "err_fd" else None, scope="process")
     return Reading(found, thrash, memory_rules.chronic)
+
+
+def _death(scene: Scene, symptom: Symptom, t: Table) -> float:
+    """The last sign of life; or, when memory climbed on from it, the peak it fell from before the next one was due."""
+    te = scene.effect.end
+    due = max(te, scene.seconds(symptom.at_ns) + symptom.due_seconds)
+    seen = [(iv.end, iv.memory) for iv in scene.intervals if iv.memory is not None and iv.end > te]
+    at, peak = max(((x, y) for x, y in seen if x <= due), key=lambda r: r[1], default=(te, 0.0))
+    after = next((y for x, y in seen if x > at), None)
+    return at if after is not None and peak - after > t.chronic_memory else te
 
 
 def at_death(window: Sequence[Interval], te: float) -> list[Interval]:

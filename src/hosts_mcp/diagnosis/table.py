@@ -129,7 +129,7 @@ class Table:
     waiting_busy: float = 0.70
     waiting_pressure: float = 0.5
     filesystem: Ramp = Ramp(0.95, 0.995)
-    drops: Ramp = Ramp(0.005, 0.03)
+    drops: Ramp = Ramp(0.005, 0.02)
     drops_usual: float = 3.0
     drops_margin: float = 0.002
     net_errors: Ramp = Ramp(0.001, 0.01)
