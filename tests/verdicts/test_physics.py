@@ -65,6 +65,20 @@ def test_what_is_there_every_day_is_not_taken_away_for_the_calm_box() -> None:
     assert slow_truth({"box": box}, tree, run, 10.0, 1).verdict == "no"
 
 
+def test_page_cache_is_thrown_out_before_memory_is_full_and_read_back_by_what_the_disk_moves() -> None:
+    fills = Load("hog", 100.0, 130.0, memory=0.69, climbs=True)
+    box = replace(QUIET, base_depth=0.01, loads=(fills,), _seen={})
+    collector = Collector(box, (), {})
+    kept = {}
+    for t in range(200):
+        collector._step(float(t), 1.0)
+        kept[t + 1] = collector.counts.cache
+    assert kept[50] == pytest.approx(0.35)
+    assert kept[112] == pytest.approx(0.35)  # memory fills: what is free is taken first
+    assert kept[130] < 0.02
+    assert kept[130] < kept[150] < kept[199] < 0.35
+
+
 def test_counters_never_run_backwards_and_cpu_seconds_add_up() -> None:
     case = make_case("vacuum", 3, 1)
     box = case.boxes["box"]
