@@ -8,7 +8,7 @@ import pytest
 
 from scenarios.path import judged
 from scenarios.story import Scenario
-from scenarios.table import SCENARIOS
+from scenarios.table import BY_NUMBER, SCENARIOS
 
 VERDICTS = {"Y": "yes", "P": "partly", "N": "no", "T": "cannot_tell"}
 
@@ -37,3 +37,11 @@ def test_the_verdict_is_what_a_good_diagnostician_would_say(scenario: Scenario, 
         assert wanted.culprit is None or wanted.culprit in (found.culprit or "")
         assert wanted.host is None or found.host == wanted.host
         assert wanted.recurrence is None or (found.recurrence and found.recurrence.period == wanted.recurrence)
+
+
+def test_a_host_is_said_to_send_no_metrics_only_where_it_sends_none(tmp_path: Path) -> None:
+    both = {h.host: h.has_metrics for h in judged(tmp_path / "14.db", BY_NUMBER[14], 1).hosts}
+    assert both == {"db": True, "web": True}
+    some = {h.host: h.has_metrics for h in judged(tmp_path / "100.db", BY_NUMBER[100], 1).hosts}
+    assert some["web"]
+    assert not all(some.values())

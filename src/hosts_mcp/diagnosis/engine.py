@@ -329,7 +329,7 @@ def _parts(
                 ruling.verdict if f is not None and len(judged) == 1 else None,
                 WORDS[key][0] if key and (removed or (f is not None and f.link >= t.link_none)) else None,
                 removed,
-                f is not None,
+                f is not None or (share < t.host_share and box is not None and box.newest_ns is not None),
                 shown,
             )  # fmt: skip
         )

@@ -462,6 +462,7 @@ class HostPart:
     resource: ResourceWord | None
     removed_seconds: float | None
     has_metrics: bool
+    """False where the host was to be judged and sent nothing then, or never sends any."""
     pressures: Mapping[str, float]
 
 
