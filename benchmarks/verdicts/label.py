@@ -24,6 +24,8 @@ RULES = {
     "full_anyway": "memory was above 90 % when somebody else killed the process: nothing on the box tells them apart",
     "wait_or_work": "a span took longer by the program's own doing beside a saturated CPU or paging, and no process data of that "
     "time (or no pid): whether the program computed (and the box stretched that too) or waited leaves the same data",
+    "flush_or_wait": "a span waited by the program's own doing (or computed, and no process data is that fine) beside a disk whose "
+    "requests queue: one flush waits many times as long as the mean request, which is all that counters tell",
     "weights": "niced neighbours fill the CPU, and no earlier run or other operation shows that this service was not "
     "among those who waited (no metric tells a task's weight)",
 }
@@ -72,6 +74,10 @@ def widened(case: Case, history: int, here: Box) -> Truth:
     if slow and case.note in ("sleep", "lock", "more_work") and _stretched(case) and not _processes_seen(case, here):
         why.append("wait_or_work")
         accepted |= {"yes": {"partly"}, "partly": {"no"}, "no": {"partly"}}[truth.verdict]
+    told = case.note == "more_work" and _processes_seen(case, here)
+    if slow and case.note in ("sleep", "lock", "more_work") and _queueing(case) and not told:
+        why.append("flush_or_wait")
+        accepted |= {"yes": {"partly"}, "partly": {"yes"}, "no": {"partly"}}[truth.verdict]
     if "network" in truth.resources:  # a link does not say who filled it
         truth = replace(truth, origins=truth.origins | {"unknown"})
     unnamed = any("process" not in b.shape.scrapers for b in guilty)
@@ -99,6 +105,13 @@ def fills_unseen(here: Box, death: float) -> bool:
     last = math.floor((death - 1.0 - phase) / iv) * iv + phase  # counters move once a second
     left = (1.0 - here.at(last).level) * here.memory_bytes / 2**30
     return left / max(death - last, 1e-3) < PHYSICS.fill[1]
+
+
+def _queueing(case: Case) -> bool:
+    """Requests take half as long again as on an idle disk, on the box where the program's own doing is: the first."""
+    box = next(iter(case.boxes.values()))
+    half = (case.run.start + case.run.end) / 2
+    return box.at(half).wait >= 1.5 * box.disk.service_seconds
 
 
 def _stretched(case: Case) -> bool:

@@ -228,6 +228,7 @@ def app_slowdown(w: Workshop, root: Node, how: str, seconds: float) -> Node:
 
 def processes(w: Workshop, box: Box, start: float, service: str = OWN, pid: int = OWN_PID) -> list[Process]:
     born = BOOTED + 5 * DAY if w.rng.random() < 0.7 else start - w.rng.uniform(5.0, 3000.0)
+    born = min([born, *(x.start - 1.0 for x in box.loads if x.who.startswith(service))])  # a parent is the older one
     out = [
         Process(service, "python3", pid, "python3 /srv/worker.py", start=born, memory=box.own_memory),
         Process("init", "systemd", 1, "systemd", memory=0.005),

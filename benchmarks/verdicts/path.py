@@ -23,6 +23,8 @@ from hosts_mcp.store.protocol import Host, Store
 from tests.in_process import InProcess
 
 HISTORY_SECONDS = 0.85 * DAY
+BEFORE_SECONDS = 300.0
+"""Of exact scrapes before a condition begins, so that its beginning can be seen."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def detail_begins(case: Case, box: Box) -> float:
     last = case.run.end if case.run.died is None else case.run.died
     onset = min([case.run.start, *(x.start for x in box.loads if x.incident and x.end > case.run.start)])
     lead = min(3600.0, max(900.0, 120.0 * iv))
-    return max(case.run.start - lead, min(onset, case.run.start) - 900.0, last - 6000.0 if iv < 5 else -math.inf)
+    return max(min(case.run.start - lead, onset - BEFORE_SECONDS), last - 6000.0 if iv < 5 else -math.inf)
 
 
 def requests_of(case: Case, box: Box) -> Iterable[tuple[int, bytes]]:

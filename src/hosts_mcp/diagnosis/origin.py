@@ -289,6 +289,8 @@ def _filesystem(case: Case, scene: Scene) -> Origin:
     if rise_inside > 0.02 and rise_inside > 3 * rise_before:
         found = consumers.groups(case, scene, "process_io_bytes_per_second", 0.0) if scene.box.processes else {}
         own, top = found.get(OWN), _largest(found)
+        if found and not consumers.own_processes(case, scene):
+            return _nobody_is_own(found) or Origin("unknown", "the spans carry no process.pid to tell who wrote")
         if top is not None and (own is None or top.growth > own.growth) and top.growth > 0:
             return Origin("neighbour", f"{clean(top.name, 60)} wrote most while it filled", clean(top.name, 60))
         return Origin("own_workload", "it filled only while this trace ran")
