@@ -89,6 +89,26 @@ def test_a_shifted_clock_changes_no_verdict(tmp_path: Path, hog: InProcess) -> N
     assert other.share_of_slowdown == pytest.approx(one.share_of_slowdown, abs=0.01)
 
 
+@pytest.mark.parametrize("number", [2, 10, 16, 22, 43])
+def test_what_is_told_before_the_boxes_are_read_holds_when_they_are(number: int, tmp_path: Path) -> None:
+    box = InProcess(tmp_path / "x.db")
+    try:
+        fill(box, BY_NUMBER[number], SEED)
+        case = case_of(box, BY_NUMBER[number])
+    finally:
+        box.close()
+    whole = engine.assess(replace(case, told=None))
+    assert engine.assess(case) == whole
+    assert (case.told is None) == (whole.symptom.kind not in ("slow", "none", "unknown"))
+
+
+def test_what_was_told_of_one_history_is_not_used_of_another(hog: InProcess) -> None:
+    case = case_of(hog)
+    assert case.told is not None
+    assert engine.assess(case).symptom.kind == "slow"
+    assert engine.assess(replace(case, histories={})).symptom.kind == "unknown"
+
+
 @pytest.mark.parametrize("gone", ["cpu", "memory", "disk", "load", "network", "filesystem"])
 def test_removing_a_scraper_never_raises_the_coverage(hog: InProcess, gone: str) -> None:
     case = case_of(hog)

@@ -57,13 +57,13 @@ def gather_spans(store: Store, spans: Sequence[Span], now_ns: int) -> Case:
         services=store.entities({s.entity_id for s in spans}),
         known_hosts=tuple(h.key for h in hosts if h.kind == "host")[:5],
     )
-    wanted = engine.windows_wanted(case)
+    wanted, told = engine.first_look(case)
     earlier = _earlier_runs(case)
     boxes = dict(case.boxes)
     for place, look in wanted.items():
         if place in by_id:
             boxes[place] = _box(store, by_id[place], inventory, look, now_ns, earlier)
-    return replace(case, boxes=boxes, peers=_peers(store, case))
+    return replace(case, boxes=boxes, peers=_peers(store, case), told=told)
 
 
 def _needs_details(spans: Sequence[Span]) -> bool:

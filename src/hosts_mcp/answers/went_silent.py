@@ -209,12 +209,12 @@ def _as_trace(silence: Silence, last: Span) -> list[Span]:
     if silence.instance is not None:
         first = silence.instance.first_seen_ns
     begin = min(max(first, end - LAST_HOUR_NS), last.start_ns)
-    whole = replace(
-        last, trace_id=SILENCE_ID, span_id=b"\1" * 8, parent_id=b"", name=silence.service, kind=INTERNAL,
+    whole = last._replace(
+        trace_id=SILENCE_ID, span_id=b"\1" * 8, parent_id=b"", name=silence.service, kind=INTERNAL,
         start_ns=begin, end_ns=None, status=0, status_message="", pending=True, exception_type=None,
         exception_message=None, server_address=None, db_system=None,
     )  # fmt: skip
-    inside = replace(last, trace_id=SILENCE_ID, span_id=b"\2" * 8, parent_id=whole.span_id, end_ns=end, kind=INTERNAL)
+    inside = last._replace(trace_id=SILENCE_ID, span_id=b"\2" * 8, parent_id=whole.span_id, end_ns=end, kind=INTERNAL)
     return [whole, inside]
 
 

@@ -38,6 +38,7 @@ from hosts_mcp.diagnosis.model import (
     Ruling,
     Scene,
     Symptom,
+    Told,
 )  # fmt: skip
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.table import TABLE, Table
@@ -50,8 +51,9 @@ ALL_HOSTS = ("err_timeout", "err_conn")
 
 def assess(case: Case, t: Table = TABLE) -> Diagnosis:
     """One trace and everything that may bear on it -> the verdict. Deterministic; `case.spans` must not be empty."""
-    found = symptom.find(case, t)
-    losses = excess.with_added(excess.losses(case, found.root, _end(case, found), t), found.usual_seconds, t)
+    told = case.told if case.told is not None and case.told.of(case) else _alone(case, t)
+    found = told.symptom
+    losses = excess.with_added(told.losses, found.usual_seconds, t)
     parts = excess.shares(losses)
     scenes = [s for s in (_scene(case, found, losses, host, parts, t) for host in _hosts(case, found, losses, t)) if s]
     readings = {s.box.id: pressure.read(s, found, t) for s in scenes}
@@ -69,12 +71,17 @@ class Wanted:
     end_ns: int
 
 
-def windows_wanted(case: Case, t: Table = TABLE) -> dict[int, Wanted]:
-    """Host id -> what to read of it. The case's boxes need no signals for this. Empty when no host will be judged."""
-    found = symptom.find(case, t)
+def first_look(case: Case, t: Table = TABLE) -> tuple[dict[int, Wanted], Told | None]:
+    """(host id -> what to read of it; what `assess` need not find again). The case's boxes need no signals for this.
+
+    Empty when no host will be judged. A trace that ended without failing is judged by its spans and their histories;
+    of any other the boxes' logs, processes and instances, not read yet, may tell more.
+    """
+    told = _alone(case, t)
+    found, losses = told.symptom, told.losses
+    lasting = told if found.kind in symptom.OF_SPANS_ALONE else None
     if found.kind == "none":
-        return {}
-    losses = excess.losses(case, found.root, _end(case, found), t)
+        return {}, lasting
     out = {}
     for host in _hosts(case, found, losses, t):
         here = tuple(x for x in losses if _touches(x, host))
@@ -89,7 +96,17 @@ def windows_wanted(case: Case, t: Table = TABLE) -> dict[int, Wanted]:
             begin + round(min(0.0, look.start) * NS) - round(FOCUS_SECONDS * NS),
             begin + round(after.end * NS) + 2 * iv,
         )
-    return out
+    return out, lasting
+
+
+def windows_wanted(case: Case, t: Table = TABLE) -> dict[int, Wanted]:
+    """Host id -> what to read of it."""
+    return first_look(case, t)[0]
+
+
+def _alone(case: Case, t: Table) -> Told:
+    found = symptom.find(case, t)
+    return Told(case.spans, case.histories, found, excess.losses(case, found.root, _end(case, found), t))
 
 
 def _end(case: Case, found: Symptom) -> int:

@@ -123,6 +123,8 @@ class Case:
     services: Mapping[int, Entity] = field(default_factory=dict)
     """Entity id -> the resource that sent spans."""
     known_hosts: Sequence[str] = ()
+    told: Told | None = None
+    """What was found before the boxes were read, so that it need not be found twice."""
 
 
 # ── What the steps hand on ───────────────────────────────────────────────────────────────────────────────────────────
@@ -175,6 +177,20 @@ class Loss:
     """A call's own time: the callee took long to begin or the answer to be read. Either host may explain it."""
     added: bool = False
     """Never seen before in a trace whose usual work is all there: the program's own doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What spans and their histories say by themselves, whatever is measured on the boxes."""
+
+    spans: Sequence[Span]
+    histories: Mapping[tuple[str, str], Sequence[Run]]
+    symptom: Symptom
+    losses: Sequence[Loss]
+
+    def of(self, case: Case) -> bool:
+        """Said of these very spans and histories."""
+        return self.spans is case.spans and self.histories is case.histories
 
 
 @dataclass(frozen=True, slots=True)
