@@ -219,18 +219,18 @@ def _processes(store: Store, host_id: int, facts: BoxFacts, look: Wanted) -> lis
 
 
 def _joined(past: Sequence[RawSeries], near: Sequence[RawSeries]) -> list[RawSeries]:
-    """One series per entity and slot out of two reads, one after the other."""
+    """One series per entity and slot out of two reads, one after the other; those of one clock in both keep one."""
     before = {(s.entity_id, s.slot): s for s in past}
+    clocks: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
     out = []
     for series in near:
         old = before.pop((series.entity_id, series.slot), None)
         if old is not None:
-            series = replace(
-                series,
-                times_ns=[*old.times_ns, *series.times_ns],
-                values=[*old.values, *series.values],
-                starts_ns=[*old.starts_ns, *series.starts_ns],
-            )
+            key = (id(old.times_ns), id(series.times_ns))
+            if key not in clocks:
+                clocks[key] = [*old.times_ns, *series.times_ns], [*old.starts_ns, *series.starts_ns]
+            times, starts = clocks[key]
+            series = replace(series, times_ns=times, values=[*old.values, *series.values], starts_ns=starts)
         out.append(series)
     return [*before.values(), *out]
 
