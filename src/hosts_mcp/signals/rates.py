@@ -175,7 +175,7 @@ def are_whole(times_ns: Sequence[int], starts_ns: Sequence[int], sets: Sequence[
         and max(starts_ns) < times_ns[0]
         and max(starts_ns) - min(starts_ns) <= START_MOVED_NS
         and all(map(lt, times_ns, times_ns[1:]))
-        and (sets is None or min(sets) == max(sets))
+        and (sets is None or sets.count(sets[0]) == len(sets))
     )
 
 
