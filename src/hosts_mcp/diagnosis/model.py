@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from hosts_mcp.signals.model import BoxFacts, SignalSeries
 from hosts_mcp.store.protocol import Entity, HostKind, Instance, KeptLog, Rollup, Run, Span, SpanDetails
@@ -159,9 +159,8 @@ class Symptom:
         return self.kind == "killed" or self.kind.startswith("err_")
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """One span's part in the lost time, on the critical path."""
+class Loss(NamedTuple):
+    """One span's part in the lost time, on the critical path. A tuple, as spans are: a trace may have thousands."""
 
     span: Span
     segments: tuple[tuple[int, int], ...]

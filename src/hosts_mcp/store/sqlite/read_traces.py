@@ -140,11 +140,10 @@ def runs(
         "ORDER BY start_ns DESC, id DESC LIMIT ?5",
         (number[0], MAX_NS if before_ns is None else before_ns, after_ns or 0, host_id, limit),
     ).fetchall()
-    return [_run(service, operation, *row) for row in reversed(newest)]
-
-
-def _run(service: str, operation: str, trace_id: bytes, host_id: int | None, root: int, *rest: Any) -> Run:
-    return Run(trace_id, service, operation, host_id, root == 1, *rest)
+    return [
+        Run(trace_id, service, operation, host, root == 1, start_ns, duration_ns, self_ns, spans, outcome)
+        for trace_id, host, root, start_ns, duration_ns, self_ns, spans, outcome in reversed(newest)
+    ]
 
 
 def runs_between(
@@ -160,7 +159,11 @@ def runs_between(
         "ORDER BY start_ns DESC, operation_run.id DESC LIMIT ?6"
     )
     arguments = (start_ns, LONG_RUN_NS, min(end_ns, MAX_NS), host_id, int(roots_only), limit)
-    return [_run(*row) for row in reversed(db.execute(overlapping, arguments).fetchall())]
+    newest = db.execute(overlapping, arguments).fetchall()
+    return [
+        Run(trace_id, service, operation, host, root == 1, *rest)
+        for service, operation, trace_id, host, root, *rest in reversed(newest)
+    ]
 
 
 def instances(db: sqlite3.Connection, service: str | None, host_id: int | None, since_ns: int) -> list[Instance]:
