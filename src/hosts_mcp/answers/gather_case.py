@@ -9,7 +9,7 @@ from dataclasses import replace
 from hosts_mcp.diagnosis import engine, recurrence, usual
 from hosts_mcp.diagnosis.accounted import accounted
 from hosts_mcp.diagnosis.engine import Wanted
-from hosts_mcp.diagnosis.model import Box, Case, Process, Workload
+from hosts_mcp.diagnosis.model import Box, Case, Diagnosis, Past, Process, Workload
 from hosts_mcp.diagnosis.table import TABLE
 from hosts_mcp.hosts.identity import Inventory
 from hosts_mcp.signals.devices import derive_devices
@@ -17,7 +17,7 @@ from hosts_mcp.signals.model import BoxFacts, RawSeries, Samples, SignalSeries
 from hosts_mcp.signals.processes import derive_processes
 from hosts_mcp.signals.rollup import DEVICE_METRICS
 from hosts_mcp.signals.samples import derive, facts_from
-from hosts_mcp.store.protocol import Entity, Host, Run, Span, Sparse, Store
+from hosts_mcp.store.protocol import Entity, Host, Rollup, Run, Span, Sparse, Store
 from hosts_mcp.timerange import DAY_NS, NS
 
 HISTORY = 100
@@ -34,8 +34,22 @@ PAST_SCRAPES = 30
 BORN = {"process.cpu.time": "process_cpu_cores", "process.disk.io": "process_io_bytes_per_second"}
 
 
+def diagnose(store: Store, case: Case) -> Diagnosis:
+    """The verdict on a gathered case. Thirty days of rollup are read of the box that is blamed, and of no other."""
+    judged = engine.judge(case)
+    past = _long_past(store, judged.blamed) if judged.blamed is not None else None
+    return engine.tell(case, judged, past=past)
+
+
+def _long_past(store: Store, box: Box) -> Rollup | None:
+    if box.past is None:
+        return None
+    hot = Sparse(box.past.end_ns, recurrence.HOT_AT_LEAST)
+    return store.rollup(*box.past, usual.ROLLUP, maxima=False, sparse=hot)
+
+
 def gather(store: Store, trace_id: bytes, now_ns: int) -> Case:
-    """`trace_id` must be stored. Reads the windows that the engine names, one day of baseline and 30 of rollup."""
+    """`trace_id` must be stored. Reads the windows that the engine names and one day of baseline."""
     return gather_spans(store, store.trace(trace_id), now_ns)
 
 
@@ -157,14 +171,16 @@ def _box(
         facts = replace(facts, memory_bytes=next((int(v) for v in reversed(total.values) if v), None))
     if (awake := accounted(samples, facts)) is not None:
         signals[awake.name] = awake
-    begin, since = high - ROLLUP_DAYS * DAY_NS, low - round(TABLE.baseline_seconds * NS)
-    sparse = Sparse(since, recurrence.HOT_AT_LEAST, [span for span in earlier if span[0] < since])
+    past = Past(machine.id, high - ROLLUP_DAYS * DAY_NS, high)
+    since = low - round(TABLE.baseline_seconds * NS)
+    sparse = Sparse(since, {}, [span for span in earlier if span[0] < since])
     return replace(
         box,
         facts=facts,
         signals=signals,
         devices=derive_devices(store.points(machine.id, DEVICE_METRICS, low, high), facts),
-        rollup=store.rollup(machine.id, begin, high, usual.ROLLUP, maxima=False, sparse=sparse),
+        rollup=store.rollup(*past, usual.ROLLUP, maxima=False, sparse=sparse),
+        past=past,
         processes=_processes(store, machine.id, facts, look),
         boots_ns=_boots(machine, samples),
         logs=store.logs(host_id=machine.id, start_ns=low, end_ns=high),

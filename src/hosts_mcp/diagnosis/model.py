@@ -73,9 +73,17 @@ class Workload:
     """Why it was terminated, as somebody reported it (`OOMKilled`)."""
 
 
+class Past(NamedTuple):
+    """Five-minute bins of a machine that begin in [start, end)."""
+
+    host_id: int
+    start_ns: int
+    end_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One place on the trace's path: a host, or a container on it. Signals and devices cover lead-in, effect and aftermath; the rollup the past."""
+    """One place on the trace's path: a host, or a container on it. Signals and devices cover lead-in, effect and aftermath; the rollup the day before and earlier runs."""
 
     id: int
     key: str
@@ -86,6 +94,8 @@ class Box:
     signals: Mapping[str, SignalSeries]
     devices: Sequence[SignalSeries] = ()
     rollup: Rollup | None = None
+    past: Past | None = None
+    """Where more of the rollup is, which matters only where the box is blamed."""
     processes: Sequence[Process] = ()
     workload: Workload | None = None
     """The container the spans ran in, when it sends metrics; the other signals are then its machine's, if known."""
