@@ -13,7 +13,7 @@ from hosts_mcp.diagnosis.model import Box, Case, Diagnosis, Past, Process, Workl
 from hosts_mcp.diagnosis.table import TABLE
 from hosts_mcp.hosts.identity import Inventory
 from hosts_mcp.signals.devices import derive_devices
-from hosts_mcp.signals.model import BoxFacts, RawSeries, Samples, SignalSeries
+from hosts_mcp.signals.model import BIN_NS, BoxFacts, RawSeries, Samples, SignalSeries
 from hosts_mcp.signals.processes import derive_processes
 from hosts_mcp.signals.rollup import DEVICE_METRICS
 from hosts_mcp.signals.samples import derive, facts_from
@@ -173,13 +173,14 @@ def _box(
         signals[awake.name] = awake
     past = Past(machine.id, high - ROLLUP_DAYS * DAY_NS, high)
     since = low - round(TABLE.baseline_seconds * NS)
-    sparse = Sparse(since, {}, [span for span in earlier if span[0] < since])
+    runs = [span for span in earlier if span[0] < since]
+    first = min((begin for begin, _ in runs), default=since) // BIN_NS * BIN_NS
     return replace(
         box,
         facts=facts,
         signals=signals,
         devices=derive_devices(store.points(machine.id, DEVICE_METRICS, low, high), facts),
-        rollup=store.rollup(*past, usual.ROLLUP, maxima=False, sparse=sparse),
+        rollup=store.rollup(machine.id, first, high, usual.ROLLUP, maxima=False, sparse=Sparse(since, {}, runs)),
         past=past,
         processes=_processes(store, machine.id, facts, look),
         boots_ns=_boots(machine, samples),

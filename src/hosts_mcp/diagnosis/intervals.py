@@ -51,13 +51,13 @@ class _Reader:
 
     def __init__(self, spans: Sequence[tuple[int, int]]) -> None:
         self._spans = spans
-        self._places: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
-        """By the identity of a series' starts and ends, which many share."""
+        self._places: dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[list[int], list[int]]] = {}
+        """By starts and ends of a series, which many have in common."""
 
     def column(self, series: SignalSeries) -> Column:
-        key = (id(series.starts_ns), id(series.ends_ns))
+        key = (tuple(series.starts_ns), tuple(series.ends_ns))
         if key not in self._places:
-            self._places[key] = self._found(series.starts_ns, series.ends_ns)
+            self._places[key] = self._found(*key)
         near, around = self._places[key]
         values = [*series.values, None]  # place -1 is nowhere
         column = [values[i] for i in near]

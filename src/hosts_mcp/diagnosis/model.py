@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from hosts_mcp.signals.model import BoxFacts, SignalSeries
@@ -261,6 +262,9 @@ class Interval:
         return max(0.0, min(self.end, end) - max(self.start, start))
 
 
+_START, _END = attrgetter("start"), attrgetter("end")
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Seconds since the trace began on this host."""
@@ -309,8 +313,8 @@ class Scene:
         """Intervals that overlap the window, widened by `reach` on either side."""
         w = window or self.effect
         start, end = w.start - reach, w.end + reach
-        first = bisect_right(self.intervals, start, key=lambda i: i.end)
-        last = bisect_left(self.intervals, end, first, key=lambda i: i.start)
+        first = bisect_right(self.intervals, start, key=_END)
+        last = bisect_left(self.intervals, end, first, key=_START)
         return [i for i in self.intervals[first:last] if i.overlap(start, end) > 0]
 
     def ns(self, seconds: float) -> int:
