@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hosts_mcp.answers.base import compact_json
-from hosts_mcp.answers.gather_case import gather
+from hosts_mcp.answers.gather_case import diagnose, gather
 from hosts_mcp.answers.was_it_the_box import answer
 from hosts_mcp.diagnosis import engine
 from hosts_mcp.diagnosis.model import Box as Place
@@ -100,6 +100,23 @@ def test_what_is_told_before_the_boxes_are_read_holds_when_they_are(number: int,
     whole = engine.assess(replace(case, told=None))
     assert engine.assess(case) == whole
     assert (case.told is None) == (whole.symptom.kind not in ("slow", "none", "unknown"))
+
+
+@pytest.mark.parametrize("scenario", [HOG, STORY, LOCK], ids=lambda s: str(s.number))
+def test_the_bins_of_the_rollup_that_are_not_read_change_nothing(scenario: Scenario, tmp_path: Path) -> None:
+    box = InProcess(tmp_path / "x.db")
+    try:
+        fill(box, scenario, SEED)
+        case = case_of(box, scenario)
+        found = diagnose(box.reader, case)
+        whole = {
+            i: replace(place, rollup=box.reader.rollup(*place.past)) if place.past is not None else place
+            for i, place in case.boxes.items()
+        }
+    finally:
+        box.close()
+    assert found == engine.assess(replace(case, boxes=whole))
+    assert (found.recurrence is not None) == (scenario is STORY)
 
 
 def test_what_was_told_of_one_history_is_not_used_of_another(hog: InProcess) -> None:
