@@ -15,6 +15,7 @@ from hosts_mcp.answers.was_it_the_box import answer
 from hosts_mcp.diagnosis import engine
 from hosts_mcp.diagnosis.model import Box as Place
 from hosts_mcp.diagnosis.model import Case
+from hosts_mcp.diagnosis.table import TABLE
 from hosts_mcp.signals.model import BoxFacts, SignalSeries
 from hosts_mcp.signals.samples import derive
 from in_process import InProcess
@@ -119,11 +120,12 @@ def test_the_bins_of_the_rollup_that_are_not_read_change_nothing(scenario: Scena
     assert (found.recurrence is not None) == (scenario is STORY)
 
 
-def test_what_was_told_of_one_history_is_not_used_of_another(hog: InProcess) -> None:
+def test_what_was_told_of_one_history_or_by_one_table_is_not_used_for_another(hog: InProcess) -> None:
     case = case_of(hog)
     assert case.told is not None
     assert engine.assess(case).symptom.kind == "slow"
     assert engine.assess(replace(case, histories={})).symptom.kind == "unknown"
+    assert engine.assess(case, replace(TABLE, slow_ratio=100.0)).symptom.kind == "none"
 
 
 @pytest.mark.parametrize("gone", ["cpu", "memory", "disk", "load", "network", "filesystem"])

@@ -77,7 +77,7 @@ def assess(case: Case, t: Table = TABLE) -> Diagnosis:
 
 def judge(case: Case, t: Table = TABLE) -> Judged:
     """The decision. It needs no more of a box's rollup than the day before and the time of earlier runs."""
-    told = case.told if case.told is not None and case.told.of(case) else _alone(case, t)
+    told = case.told if case.told is not None and case.told.of(case, t) else _alone(case, t)
     found = told.symptom
     losses = excess.with_added(told.losses, found.usual_seconds, t)
     parts = excess.shares(losses)
@@ -132,7 +132,7 @@ def windows_wanted(case: Case, t: Table = TABLE) -> dict[int, Wanted]:
 
 def _alone(case: Case, t: Table) -> Told:
     found = symptom.find(case, t)
-    return Told(case.spans, case.histories, found, excess.losses(case, found.root, _end(case, found), t))
+    return Told(case.spans, case.histories, t, found, excess.losses(case, found.root, _end(case, found), t))
 
 
 def _end(case: Case, found: Symptom) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
+from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.signals.model import BoxFacts, SignalSeries
 from hosts_mcp.store.protocol import Entity, HostKind, Instance, KeptLog, Rollup, Run, Span, SpanDetails
 from hosts_mcp.timerange import NS
@@ -195,12 +196,13 @@ class Told:
 
     spans: Sequence[Span]
     histories: Mapping[tuple[str, str], Sequence[Run]]
+    table: Table
     symptom: Symptom
     losses: Sequence[Loss]
 
-    def of(self, case: Case) -> bool:
-        """Said of these very spans and histories."""
-        return self.spans is case.spans and self.histories is case.histories
+    def of(self, case: Case, t: Table) -> bool:
+        """Said of these very spans and histories, by this table."""
+        return self.spans is case.spans and self.histories is case.histories and self.table is t
 
 
 @dataclass(frozen=True, slots=True)
