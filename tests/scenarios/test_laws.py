@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from hosts_mcp.answers.base import compact_json
-from hosts_mcp.answers.gather_case import gather
+from hosts_mcp.answers.gather_case import diagnose, gather
 from hosts_mcp.answers.was_it_the_box import answer
 from hosts_mcp.diagnosis import engine
 from hosts_mcp.diagnosis.model import Box as Place
 from hosts_mcp.diagnosis.model import Case
+from hosts_mcp.diagnosis.table import TABLE
 from hosts_mcp.signals.model import BoxFacts, SignalSeries
 from hosts_mcp.signals.samples import derive
 from in_process import InProcess
@@ -87,6 +88,44 @@ def test_a_shifted_clock_changes_no_verdict(tmp_path: Path, hog: InProcess) -> N
     for field in ("verdict", "origin", "resource", "culprit"):
         assert getattr(one, field) == getattr(other, field), field
     assert other.share_of_slowdown == pytest.approx(one.share_of_slowdown, abs=0.01)
+
+
+@pytest.mark.parametrize("number", [2, 10, 16, 22, 43])
+def test_what_is_told_before_the_boxes_are_read_holds_when_they_are(number: int, tmp_path: Path) -> None:
+    box = InProcess(tmp_path / "x.db")
+    try:
+        fill(box, BY_NUMBER[number], SEED)
+        case = case_of(box, BY_NUMBER[number])
+    finally:
+        box.close()
+    whole = engine.assess(replace(case, told=None))
+    assert engine.assess(case) == whole
+    assert (case.told is None) == (whole.symptom.kind not in ("slow", "none", "unknown"))
+
+
+@pytest.mark.parametrize("scenario", [HOG, STORY, LOCK], ids=lambda s: str(s.number))
+def test_the_bins_of_the_rollup_that_are_not_read_change_nothing(scenario: Scenario, tmp_path: Path) -> None:
+    box = InProcess(tmp_path / "x.db")
+    try:
+        fill(box, scenario, SEED)
+        case = case_of(box, scenario)
+        found = diagnose(box.reader, case)
+        whole = {
+            i: replace(place, rollup=box.reader.rollup(*place.past)) if place.past is not None else place
+            for i, place in case.boxes.items()
+        }
+    finally:
+        box.close()
+    assert found == engine.assess(replace(case, boxes=whole))
+    assert (found.recurrence is not None) == (scenario is STORY)
+
+
+def test_what_was_told_of_one_history_or_by_one_table_is_not_used_for_another(hog: InProcess) -> None:
+    case = case_of(hog)
+    assert case.told is not None
+    assert engine.assess(case).symptom.kind == "slow"
+    assert engine.assess(replace(case, histories={})).symptom.kind == "unknown"
+    assert engine.assess(case, replace(TABLE, slow_ratio=100.0)).symptom.kind == "none"
 
 
 @pytest.mark.parametrize("gone", ["cpu", "memory", "disk", "load", "network", "filesystem"])

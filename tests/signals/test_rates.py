@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hosts_mcp.signals.rates import WRAP, increases
+from hosts_mcp.signals.model import RawSeries
+from hosts_mcp.signals.rates import WRAP, Clocks, at_ends, increase, increases, steps, summed
 
 from .making import BOOT, NS, T0, known, raw, slot
 
@@ -135,3 +138,69 @@ def test_any_split_of_a_window_adds_up(grown: list[int], data: st.DataObject):
 
     assert total(slice(0, at + 1)) + total(slice(at, None)) == pytest.approx(total(slice(None)))
     assert total(slice(None)) == pytest.approx(values[-1] - values[0])
+
+
+def step_by_step(of: RawSeries, *, clamps: bool) -> tuple[list[int], list[int], list[float | None]]:
+    """Without the short cut for counters that only grow."""
+    found = steps(of.times_ns, of.starts_ns, counters=(of.values,), clamps=clamps, wraps=True)
+    grown = [increase(s, of.values[s.before], of.values[s.after], clamps=clamps, wraps=True) for s in found]
+    rates = [None if g is None else g / s.seconds for g, s in zip(grown, found, strict=True)]
+    return [s.since_ns for s in found], [s.until_ns for s in found], rates
+
+
+odd = st.sampled_from([float("nan"), float("inf"), -1.0, 2.0**32 - 1])
+some_values = st.one_of(
+    st.lists(st.floats(0, 1e15), max_size=20).map(sorted),
+    st.lists(st.one_of(st.floats(0, 10), odd), max_size=20),
+)
+gaps = st.sampled_from([0, 1, 10, 10, 10, 10, 100, -5])
+begun = st.sampled_from(
+    [0, BOOT, BOOT, BOOT, BOOT + 2 * NS, BOOT + 60 * NS, BOOT + 61 * NS, T0 + 15 * NS, T0 + 10**6 * NS]
+)
+
+
+@given(some_values, st.data())
+def test_a_counter_that_only_grows_is_told_as_step_by_step(values: list[float], data: st.DataObject):
+    n = len(values)
+    between = data.draw(st.one_of(st.just([10] * n), st.lists(gaps, min_size=n, max_size=n)))
+    starts = data.draw(st.one_of(begun.map(lambda s: [s] * n), st.lists(begun, min_size=n, max_size=n)))
+    clamps = data.draw(st.booleans())
+    of = raw(IO, [sum(between[:i]) for i in range(n)], values, starts)
+    clocks = Clocks()
+    for found in (increases(of, clamps=clamps), *(increases(of, clamps=clamps, clocks=clocks) for _ in range(2))):
+        assert repr(tuple(map(list, found))) == repr(step_by_step(of, clamps=clamps))
+
+
+def test_counters_of_one_clock_share_it_and_one_that_falls_does_not():
+    one = raw(IO, [0, 10, 20], [0, 10, 30])
+    other, falls = replace(one, values=[1, 2, 3]), replace(one, values=[5, 6, 1])
+    clocks = Clocks()
+    first, second, third = (increases(x, clocks=clocks) for x in (one, other, falls))
+    assert first[1] is second[1]
+    assert list(first[2]) == [1, 2]
+    assert list(third[2]) == [0.1, None]
+    assert list(first[1]) == list(third[1])
+
+
+def test_a_sum_is_unknown_where_a_part_is_and_goes_on_where_one_has_no_reading():
+    ends = [10, 20, 30]
+    clock = ([0, 10, 20], ends)
+    assert summed([(*clock, [1.0, 2.0, 3.0]), (*clock, [0.5, 0.5, 0.5])]) == (*clock, [1.5, 2.5, 3.5])
+    assert summed([(*clock, [1.0, None, 3.0]), (*clock, [0.5, 0.5, 0.5])]) == (*clock, [1.5, None, 3.5])
+    assert summed([(*clock, [1.0, 2.0, 3.0]), ([0, 20], [20, 40], [4.0, None])]) == (
+        [0, 0, 20, 20], [10, 20, 30, 40], [1.0, 6.0, 3.0, None],
+    )  # fmt: skip
+    assert summed([]) == ([], [], [])
+
+
+@given(st.lists(st.lists(st.one_of(st.none(), st.floats(0, 1e9)), min_size=4, max_size=4), min_size=1, max_size=5))
+def test_parts_of_one_clock_add_up_as_parts_of_several_do(columns: list[list[float | None]]):
+    starts, ends = [0, 1, 2, 3], [1, 2, 3, 4]
+    apart = [(list(starts), list(ends), column) for column in columns]
+    assert summed([(starts, ends, column) for column in columns]) == summed(apart)
+
+
+def test_rates_are_found_by_their_ends():
+    of = ([0, 10], [10, 20], [1.0, 2.0])
+    assert at_ends(of, of[1]) is of[2]
+    assert at_ends(of, [5, 10, 20]) == [None, 1.0, 2.0]

@@ -15,12 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hosts_mcp.answers.base import MCP_BUDGET, Answer, Budget, call, fit, plural, shortened, when
 from hosts_mcp.answers.find_traces import elsewhere
-from hosts_mcp.answers.gather_case import gather
+from hosts_mcp.answers.gather_case import diagnose, gather
 from hosts_mcp.answers.lookup import find_host, find_service
 from hosts_mcp.answers.suspects import Suspect, operation_of, sample, suspects_of, usual_seconds
 from hosts_mcp.answers.table import table
 from hosts_mcp.answers.vitals import host_now
-from hosts_mcp.diagnosis import engine
 from hosts_mcp.diagnosis.model import Diagnosis
 from hosts_mcp.store.protocol import Store, TraceFilter
 from hosts_mcp.text import clean, human_ratio, human_seconds, quote
@@ -202,7 +201,7 @@ def _judged(store: Store, chosen: Sequence[Suspect], now_ns: int, clock: Callabl
     for suspect in chosen:
         if clock() > until and tally.judged:
             break
-        _count(tally, suspect, engine.assess(gather(store, suspect.trace.trace_id, now_ns)))
+        _count(tally, suspect, diagnose(store, gather(store, suspect.trace.trace_id, now_ns)))
     return tally
 
 

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hosts_mcp.answers.gather_case import PROCESS_METRICS, ROLLUP_DAYS, gather
+from hosts_mcp.answers.gather_case import PROCESS_METRICS, ROLLUP_DAYS, diagnose, gather
 from hosts_mcp.answers.neutral import Names, error_type, neutral_text
 from hosts_mcp.diagnosis import engine
 from hosts_mcp.diagnosis.engine import Wanted
@@ -121,7 +121,7 @@ class _Exporter:
         self._traces = self._wanted_traces()
         self._entities = store.entities({s.entity_id for spans in self._traces.values() for s in spans})
         self._names = self._all_names()
-        found = engine.assess(case)
+        found = diagnose(store, case)
         self._done = Exported(self._names.trace_id(case.trace_id).hex(), expectation(found, self._names))
         if not found.final:
             self._done.notes.append("The verdict is not final yet: a replay sees the trace as ended.")

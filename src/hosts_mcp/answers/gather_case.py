@@ -9,15 +9,15 @@ from dataclasses import replace
 from hosts_mcp.diagnosis import engine, recurrence, usual
 from hosts_mcp.diagnosis.accounted import accounted
 from hosts_mcp.diagnosis.engine import Wanted
-from hosts_mcp.diagnosis.model import Box, Case, Process, Workload
+from hosts_mcp.diagnosis.model import Box, Case, Diagnosis, Past, Process, Workload
 from hosts_mcp.diagnosis.table import TABLE
 from hosts_mcp.hosts.identity import Inventory
 from hosts_mcp.signals.devices import derive_devices
-from hosts_mcp.signals.model import BoxFacts, RawSeries, Samples, SignalSeries
+from hosts_mcp.signals.model import BIN_NS, BoxFacts, RawSeries, Samples, SignalSeries
 from hosts_mcp.signals.processes import derive_processes
 from hosts_mcp.signals.rollup import DEVICE_METRICS
 from hosts_mcp.signals.samples import derive, facts_from
-from hosts_mcp.store.protocol import Entity, Host, Run, Span, Sparse, Store
+from hosts_mcp.store.protocol import Entity, Host, Rollup, Run, Span, Sparse, Store
 from hosts_mcp.timerange import DAY_NS, NS
 
 HISTORY = 100
@@ -34,8 +34,22 @@ PAST_SCRAPES = 30
 BORN = {"process.cpu.time": "process_cpu_cores", "process.disk.io": "process_io_bytes_per_second"}
 
 
+def diagnose(store: Store, case: Case) -> Diagnosis:
+    """The verdict on a gathered case. Thirty days of rollup are read of the box that is blamed, and of no other."""
+    judged = engine.judge(case)
+    past = _long_past(store, judged.blamed) if judged.blamed is not None else None
+    return engine.tell(case, judged, past=past)
+
+
+def _long_past(store: Store, box: Box) -> Rollup | None:
+    if box.past is None:
+        return None
+    hot = Sparse(box.past.end_ns, recurrence.HOT_AT_LEAST)
+    return store.rollup(*box.past, usual.ROLLUP, maxima=False, sparse=hot)
+
+
 def gather(store: Store, trace_id: bytes, now_ns: int) -> Case:
-    """`trace_id` must be stored. Reads the windows that the engine names, one day of baseline and 30 of rollup."""
+    """`trace_id` must be stored. Reads the windows that the engine names and one day of baseline."""
     return gather_spans(store, store.trace(trace_id), now_ns)
 
 
@@ -57,13 +71,13 @@ def gather_spans(store: Store, spans: Sequence[Span], now_ns: int) -> Case:
         services=store.entities({s.entity_id for s in spans}),
         known_hosts=tuple(h.key for h in hosts if h.kind == "host")[:5],
     )
-    wanted = engine.windows_wanted(case)
+    wanted, told = engine.first_look(case)
     earlier = _earlier_runs(case)
     boxes = dict(case.boxes)
     for place, look in wanted.items():
         if place in by_id:
             boxes[place] = _box(store, by_id[place], inventory, look, now_ns, earlier)
-    return replace(case, boxes=boxes, peers=_peers(store, case))
+    return replace(case, boxes=boxes, peers=_peers(store, case), told=told)
 
 
 def _needs_details(spans: Sequence[Span]) -> bool:
@@ -157,14 +171,17 @@ def _box(
         facts = replace(facts, memory_bytes=next((int(v) for v in reversed(total.values) if v), None))
     if (awake := accounted(samples, facts)) is not None:
         signals[awake.name] = awake
-    begin, since = high - ROLLUP_DAYS * DAY_NS, low - round(TABLE.baseline_seconds * NS)
-    sparse = Sparse(since, recurrence.HOT_AT_LEAST, [span for span in earlier if span[0] < since])
+    past = Past(machine.id, high - ROLLUP_DAYS * DAY_NS, high)
+    since = low - round(TABLE.baseline_seconds * NS)
+    runs = [span for span in earlier if span[0] < since]
+    first = min((begin for begin, _ in runs), default=since) // BIN_NS * BIN_NS
     return replace(
         box,
         facts=facts,
         signals=signals,
         devices=derive_devices(store.points(machine.id, DEVICE_METRICS, low, high), facts),
-        rollup=store.rollup(machine.id, begin, high, usual.ROLLUP, maxima=False, sparse=sparse),
+        rollup=store.rollup(machine.id, first, high, usual.ROLLUP, maxima=False, sparse=Sparse(since, {}, runs)),
+        past=past,
         processes=_processes(store, machine.id, facts, look),
         boots_ns=_boots(machine, samples),
         logs=store.logs(host_id=machine.id, start_ns=low, end_ns=high),
@@ -219,18 +236,18 @@ def _processes(store: Store, host_id: int, facts: BoxFacts, look: Wanted) -> lis
 
 
 def _joined(past: Sequence[RawSeries], near: Sequence[RawSeries]) -> list[RawSeries]:
-    """One series per entity and slot out of two reads, one after the other."""
+    """One series per entity and slot out of two reads, one after the other; those of one clock in both keep one."""
     before = {(s.entity_id, s.slot): s for s in past}
+    clocks: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
     out = []
     for series in near:
         old = before.pop((series.entity_id, series.slot), None)
         if old is not None:
-            series = replace(
-                series,
-                times_ns=[*old.times_ns, *series.times_ns],
-                values=[*old.values, *series.values],
-                starts_ns=[*old.starts_ns, *series.starts_ns],
-            )
+            key = (id(old.times_ns), id(series.times_ns))
+            if key not in clocks:
+                clocks[key] = [*old.times_ns, *series.times_ns], [*old.starts_ns, *series.starts_ns]
+            times, starts = clocks[key]
+            series = replace(series, times_ns=times, values=[*old.values, *series.values], starts_ns=starts)
         out.append(series)
     return [*before.values(), *out]
 

@@ -8,10 +8,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from hosts_mcp.answers.base import MCP_BUDGET, Answer, Budget, call, measured, shortened
-from hosts_mcp.answers.gather_case import gather
+from hosts_mcp.answers.gather_case import diagnose, gather
 from hosts_mcp.answers.lookup import find_trace
 from hosts_mcp.answers.went_silent import Judged, of_host, of_service
-from hosts_mcp.diagnosis import engine
 from hosts_mcp.diagnosis.model import Evidence as Reason
 from hosts_mcp.diagnosis.model import Hint
 from hosts_mcp.errors import BadArgument
@@ -201,7 +200,7 @@ def _judged(store: Store, trace_id: str, service: str, host: str, at: str, now_n
         return of_host(store, host, at, now_ns)
     if at.strip().lower() not in ("", "now"):
         raise BadArgument("A trace has its own time: at belongs to service or host.")
-    found = engine.assess(gather(store, find_trace(store, trace_id), now_ns))
+    found = diagnose(store, gather(store, find_trace(store, trace_id), now_ns))
     return Judged(found, None, None, found.trace_id)
 
 

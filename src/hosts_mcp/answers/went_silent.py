@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hosts_mcp.answers.base import plural
-from hosts_mcp.answers.gather_case import gather, gather_spans
+from hosts_mcp.answers.gather_case import diagnose, gather, gather_spans
 from hosts_mcp.answers.lookup import find_host, find_service
 from hosts_mcp.answers.silence import LEAST_NS, REACH_NS, Silence, Talking, Unseen, end_of, find
 from hosts_mcp.answers.vitals import host_now
-from hosts_mcp.diagnosis import engine
 from hosts_mcp.diagnosis.model import Case, Diagnosis, Evidence, Moment, Word
 from hosts_mcp.diagnosis.table import TABLE
 from hosts_mcp.errors import BadArgument
@@ -121,7 +120,7 @@ def _talking(store: Store, found: Talking, at_ns: int, now_ns: int) -> Judged:
     worst = max(
         found.traces, key=lambda t: (t.outcome == "unfinished", t.outcome == "error", t.duration_ns, t.trace_id)
     )
-    d = engine.assess(gather(store, worst.trace_id, now_ns))
+    d = diagnose(store, gather(store, worst.trace_id, now_ns))
     told = (
         f" {quote(found.service, NAMED)} was not silent around {_clock(at_ns)} UTC: "
         f"{plural(len(found.traces), 'trace')}, {len(bad)} failed or unfinished; this is the "
@@ -135,7 +134,7 @@ def _talking(store: Store, found: Talking, at_ns: int, now_ns: int) -> Judged:
 
 
 def _by_trace(store: Store, silence: Silence, trace: TraceSummary, now_ns: int) -> Judged:
-    d = engine.assess(gather(store, trace.trace_id, now_ns))
+    d = diagnose(store, gather(store, trace.trace_id, now_ns))
     told = f" {_fell_silent(silence)}; this trace was under way."
     d = replace(d, headline=d.headline + told, timeline=_timeline(d.timeline, silence))
     return Judged(d, silence.service, silence.last_ns, trace.trace_id)
@@ -147,7 +146,7 @@ def _by_trace(store: Store, silence: Silence, trace: TraceSummary, now_ns: int) 
 def _by_process(store: Store, silence: Silence, present: int, now_ns: int) -> Judged:
     last = _last_span(store, silence)
     case = gather_spans(store, _as_trace(silence, last), now_ns)
-    d = engine.assess(case)
+    d = diagnose(store, case)
     proof = _proof(case, silence, last, d)
     word, confidence, why = _weighed(d, silence, proof, _unheard(store, silence, present))
     evidence = [*d.evidence, *(Evidence("for", text) for text in proof)]
@@ -209,12 +208,12 @@ def _as_trace(silence: Silence, last: Span) -> list[Span]:
     if silence.instance is not None:
         first = silence.instance.first_seen_ns
     begin = min(max(first, end - LAST_HOUR_NS), last.start_ns)
-    whole = replace(
-        last, trace_id=SILENCE_ID, span_id=b"\1" * 8, parent_id=b"", name=silence.service, kind=INTERNAL,
+    whole = last._replace(
+        trace_id=SILENCE_ID, span_id=b"\1" * 8, parent_id=b"", name=silence.service, kind=INTERNAL,
         start_ns=begin, end_ns=None, status=0, status_message="", pending=True, exception_type=None,
         exception_message=None, server_address=None, db_system=None,
     )  # fmt: skip
-    inside = replace(last, trace_id=SILENCE_ID, span_id=b"\2" * 8, parent_id=whole.span_id, end_ns=end, kind=INTERNAL)
+    inside = last._replace(trace_id=SILENCE_ID, span_id=b"\2" * 8, parent_id=whole.span_id, end_ns=end, kind=INTERNAL)
     return [whole, inside]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hosts_mcp.diagnosis import (
     companions,
@@ -38,26 +38,54 @@ from hosts_mcp.diagnosis.model import (
     Ruling,
     Scene,
     Symptom,
+    Told,
 )  # fmt: skip
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.table import TABLE, Table
+from hosts_mcp.store.protocol import Rollup
 from hosts_mcp.timerange import NS
 
 FOCUS_SECONDS = 300.0
 ALL_HOSTS = ("err_timeout", "err_conn")
 """A failure that another host's pressure can make; any other failure is judged where it happened."""
+BLAMED = ("yes", "partly")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A case that is decided and not yet put into words."""
+
+    found: Symptom
+    losses: Sequence[Loss]
+    parts: Mapping[int | None, float]
+    hosts: Sequence[Findings]
+    readings: Mapping[int, pressure.Reading]
+    ruling: Ruling
+    main: Findings | None
+    """The host that the ruling is about."""
+
+    @property
+    def blamed(self) -> Box | None:
+        """The box whose long past `tell` looks at."""
+        return self.main.scene.box if self.main is not None and self.ruling.verdict in BLAMED else None
 
 
 def assess(case: Case, t: Table = TABLE) -> Diagnosis:
     """One trace and everything that may bear on it -> the verdict. Deterministic; `case.spans` must not be empty."""
-    found = symptom.find(case, t)
-    losses = excess.with_added(excess.losses(case, found.root, _end(case, found), t), found.usual_seconds, t)
+    return tell(case, judge(case, t), t)
+
+
+def judge(case: Case, t: Table = TABLE) -> Judged:
+    """The decision. It needs no more of a box's rollup than the day before and the time of earlier runs."""
+    told = case.told if case.told is not None and case.told.of(case, t) else _alone(case, t)
+    found = told.symptom
+    losses = excess.with_added(told.losses, found.usual_seconds, t)
     parts = excess.shares(losses)
     scenes = [s for s in (_scene(case, found, losses, host, parts, t) for host in _hosts(case, found, losses, t)) if s]
     readings = {s.box.id: pressure.read(s, found, t) for s in scenes}
     judged = [_judge(case, s, found, readings[s.box.id], t) for s in scenes]
     ruling, main = _rule(case, found, judged, parts, t)
-    return _tell(case, found, losses, parts, judged, readings, ruling, main, t)
+    return Judged(found, losses, parts, judged, readings, ruling, main)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +97,17 @@ class Wanted:
     end_ns: int
 
 
-def windows_wanted(case: Case, t: Table = TABLE) -> dict[int, Wanted]:
-    """Host id -> what to read of it. The case's boxes need no signals for this. Empty when no host will be judged."""
-    found = symptom.find(case, t)
+def first_look(case: Case, t: Table = TABLE) -> tuple[dict[int, Wanted], Told | None]:
+    """(host id -> what to read of it; what `assess` need not find again). The case's boxes need no signals for this.
+
+    Empty when no host will be judged. A trace that ended without failing is judged by its spans and their histories;
+    of any other the boxes' logs, processes and instances, not read yet, may tell more.
+    """
+    told = _alone(case, t)
+    found, losses = told.symptom, told.losses
+    lasting = told if found.kind in symptom.OF_SPANS_ALONE else None
     if found.kind == "none":
-        return {}
-    losses = excess.losses(case, found.root, _end(case, found), t)
+        return {}, lasting
     out = {}
     for host in _hosts(case, found, losses, t):
         here = tuple(x for x in losses if _touches(x, host))
@@ -89,7 +122,17 @@ def windows_wanted(case: Case, t: Table = TABLE) -> dict[int, Wanted]:
             begin + round(min(0.0, look.start) * NS) - round(FOCUS_SECONDS * NS),
             begin + round(after.end * NS) + 2 * iv,
         )
-    return out
+    return out, lasting
+
+
+def windows_wanted(case: Case, t: Table = TABLE) -> dict[int, Wanted]:
+    """Host id -> what to read of it."""
+    return first_look(case, t)[0]
+
+
+def _alone(case: Case, t: Table) -> Told:
+    found = symptom.find(case, t)
+    return Told(case.spans, case.histories, t, found, excess.losses(case, found.root, _end(case, found), t))
 
 
 def _end(case: Case, found: Symptom) -> int:
@@ -206,18 +249,13 @@ def _rule(
     return decide.strongest([(decide.failed(f, found, t), f) for f in judged])
 
 
-def _tell(
-    case: Case,
-    found: Symptom,
-    losses: Sequence[Loss],
-    parts: Mapping[int | None, float],
-    judged: Sequence[Findings],
-    readings: Mapping[int, pressure.Reading],
-    ruling: Ruling,
-    main: Findings | None,
-    t: Table,
-) -> Diagnosis:
-    blamed = ruling.verdict in ("yes", "partly")
+def tell(case: Case, judged: Judged, t: Table = TABLE, past: Rollup | None = None) -> Diagnosis:
+    """The decision with its origin, reasons and words. `past`: bins of the blamed box in which it may have been hot
+    (`recurrence.HOT_AT_LEAST`), and its first one; its own rollup where that holds them."""
+    found, losses, parts, readings, ruling, main = (
+        judged.found, judged.losses, judged.parts, judged.readings, judged.ruling, judged.main,
+    )  # fmt: skip
+    blamed = ruling.verdict in BLAMED
     begun: float | None = None
     whose: Origin | None = None
     again: Recurrence | None = None
@@ -228,7 +266,9 @@ def _tell(
         begun = None if momentary else onset.find(main.scene, ruling.resource, t)
         whose = origin.find(case, main.scene, found, readings[main.scene.box.id], ruling.resource, begun, t)
         beside, said = companions.find(main.scene, ruling.resource, begun, t)
-        again = recurrence.find(main.scene, [r for r in (ruling.resource, *beside) if r], main.scene.effect.end, t)
+        again = recurrence.find(
+            _with_past(main.scene, past), [r for r in (ruling.resource, *beside) if r], main.scene.effect.end, t
+        )
         if whose.mixed and ruling.verdict == "yes":
             ruling = Ruling(
                 "partly", min(ruling.confidence, 0.75), ruling.resource, ruling.share, ruling.calm_seconds, ruling.why
@@ -236,8 +276,8 @@ def _tell(
     elif blamed:
         whose = Origin("unknown", "the host sends no metrics")
     evidence = reasons.collect(found, ruling, main, whose, said, again, losses, t)
-    cleared = reasons.exonerated(judged, ruling, found, t)
-    host_parts = _parts(case, parts, judged, ruling, t)
+    cleared = reasons.exonerated(judged.hosts, ruling, found, t)
+    host_parts = _parts(case, parts, judged.hosts, ruling, t)
     counter = _counter(ruling, evidence, cleared)
     word = t.word(ruling.confidence)
     resource, scope = _words(ruling, main)
@@ -264,7 +304,7 @@ def _tell(
         hosts=host_parts,
         coverage=main.quality.value if main is not None else 0.0,
         interval_seconds=main.scene.interval if main is not None else None,
-        hints=hints.collect(case, found, losses, judged, ruling, whose, t)
+        hints=hints.collect(case, found, losses, judged.hosts, ruling, whose, t)
         if found.kind not in ("none", "running")
         else (),
         next_steps=narrate.next_steps(found, ruling, whose, losses),
@@ -275,8 +315,12 @@ def _tell(
     )
 
 
+def _with_past(scene: Scene, past: Rollup | None) -> Scene:
+    return scene if past is None else replace(scene, box=replace(scene.box, rollup=past))
+
+
 def _words(ruling: Ruling, main: Findings | None):  # type: ignore[no-untyped-def]
-    if ruling.verdict not in ("yes", "partly") or ruling.resource is None:
+    if ruling.verdict not in BLAMED or ruling.resource is None:
         return "none", None
     word, scope = WORDS[ruling.resource]
     if main is not None and (own := main.pressures[ruling.resource].scope) is not None:
@@ -298,7 +342,7 @@ def _counter(ruling: Ruling, evidence: Sequence, cleared: Sequence) -> str | Non
             e.bound if e.bound.startswith(("CPU", "disk", "memory")) else f"{e.resource} {e.bound}" for e in cleared[:3]
         ]
         return ", ".join(shown) or None
-    side = "against" if ruling.verdict in ("yes", "partly") else "for"
+    side = "against" if ruling.verdict in BLAMED else "for"
     return next((e.text for e in evidence if e.side == side), None)
 
 

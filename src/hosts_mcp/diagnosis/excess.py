@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from operator import attrgetter
 
 from hosts_mcp.diagnosis.model import Case, Loss
 from hosts_mcp.diagnosis.stats import median
@@ -14,6 +14,7 @@ from hosts_mcp.store.protocol import Run, Span
 from hosts_mcp.timerange import NS
 
 SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5
+BY_START = attrgetter("start_ns", "span_id")
 
 
 def tree(spans: Sequence[Span]) -> tuple[list[Span], dict[bytes, list[Span]]]:
@@ -21,7 +22,7 @@ def tree(spans: Sequence[Span]) -> tuple[list[Span], dict[bytes, list[Span]]]:
     present = {s.span_id for s in spans}
     tops: list[Span] = []
     children: dict[bytes, list[Span]] = defaultdict(list)
-    for span in sorted(spans, key=lambda s: (s.start_ns, s.span_id)):
+    for span in sorted(spans, key=BY_START):
         if span.parent_id in present and span.parent_id != span.span_id:
             children[span.parent_id].append(span)
         else:
@@ -58,7 +59,8 @@ def critical_path(
     stack = [(root, end_ns)]
     while stack:
         span, until = stack.pop()
-        for child in sorted(children.get(span.span_id, ()), key=lambda c: -(c.end_ns or until)):
+        inner = children.get(span.span_id)
+        for child in sorted(inner, key=lambda c: -(c.end_ns or until)) if inner else ():
             stop = min(child.end_ns or until, until)
             if stop <= child.start_ns or child.start_ns < span.start_ns or stop <= span.start_ns:
                 continue
@@ -82,7 +84,7 @@ def losses(case: Case, root: Span, end_ns: int, t: Table) -> list[Loss]:
     total = max((end_ns - root.start_ns) / NS, 1e-9)
     usually = {operation: usual_self_seconds(history, t) for operation, history in case.histories.items()}
     out = []
-    for span in sorted(case.spans, key=lambda s: (s.start_ns, s.span_id)):
+    for span in sorted(case.spans, key=BY_START):
         segments = tuple(sorted(pieces.get(span.span_id, ())))
         if not segments:
             continue
@@ -120,7 +122,7 @@ def with_added(found: Sequence[Loss], usual_seconds: float | None, t: Table) -> 
     there = sum(min(x.usual_seconds or 0.0, x.self_seconds) for x in usual)
     if usual_seconds is None or there < t.usual_work * usual_seconds:
         return list(found)
-    return [replace(x, added=True) if x.usual_seconds is None and not x.remote else x for x in found]
+    return [x._replace(added=True) if x.usual_seconds is None and not x.remote else x for x in found]
 
 
 def _callee(span: Span, children: Sequence[Span]) -> Span | None:

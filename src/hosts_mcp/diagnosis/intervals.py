@@ -35,27 +35,49 @@ PLAIN = {
     "oom_kills": "oom_kills",
 }
 """Reading -> the derived signal it is (facts on OpenTelemetry's canonical signals)."""
+SWAP_BYTES = ("swap_in_bytes_per_second", "swap_out_bytes_per_second")
 DISK_BYTES = ("disk_read_bytes_per_second", "disk_write_bytes_per_second")
 GAUGES = frozenset({"load", "blocked", "memory", "reclaimable", "swap_used", "filesystem", "inodes", "conntrack"})
 JOIN = 0.6
 """A reading belongs to an interval when it ends within this share of its length."""
 
 
-class Track:
-    """One signal, read at the ends of another signal's intervals."""
+Column = Sequence[float | None]
+"""A signal read at the end of every interval."""
 
-    def __init__(self, series: SignalSeries) -> None:
-        self.ends, self.starts, self.values = series.ends_ns, series.starts_ns, series.values
 
-    def at(self, start: int, end: int) -> float | None:
-        k = bisect_left(self.ends, end)
-        best, value = (end - start) * JOIN, None
-        for i in (k, k - 1):
-            if 0 <= i < len(self.ends) and abs(self.ends[i] - end) <= best:
-                best, value = abs(self.ends[i] - end), self.values[i]
-        if value is None and k < len(self.ends) and self.starts[k] < (start + end) // 2:
-            value = self.values[k]
-        return value
+class _Reader:
+    """Reads signals at the ends of another signal's intervals."""
+
+    def __init__(self, spans: Sequence[tuple[int, int]]) -> None:
+        self._spans = spans
+        self._places: dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[list[int], list[int]]] = {}
+        """By starts and ends of a series, which many have in common."""
+
+    def column(self, series: SignalSeries) -> Column:
+        key = (tuple(series.starts_ns), tuple(series.ends_ns))
+        if key not in self._places:
+            self._places[key] = self._found(*key)
+        near, around = self._places[key]
+        values = [*series.values, None]  # place -1 is nowhere
+        column = [values[i] for i in near]
+        if None in column:
+            column = [values[i] if v is None else v for v, i in zip(column, around, strict=True)]
+        return column
+
+    def _found(self, starts_ns: Sequence[int], ends_ns: Sequence[int]) -> tuple[list[int], list[int]]:
+        """For every interval: the place of the reading that ends nearest to its end, and of the one that was going on,
+        for where the nearest is unknown."""
+        near, around = [], []
+        for start, end in self._spans:
+            k = bisect_left(ends_ns, end)
+            best, place = (end - start) * JOIN, -1
+            for i in (k, k - 1):
+                if 0 <= i < len(ends_ns) and abs(ends_ns[i] - end) <= best:
+                    best, place = abs(ends_ns[i] - end), i
+            near.append(place)
+            around.append(k if k < len(ends_ns) and starts_ns[k] < (start + end) // 2 else -1)
+        return near, around
 
 
 def interval_seconds(box: Box) -> float:
@@ -73,41 +95,45 @@ def join(box: Box, origin_ns: int, interval: float, cpus: int | None, t: Table) 
     clock = _clock(box)
     if clock is None:
         return ()
-    tracks = {reading: Track(box.signals[name]) for reading, name in PLAIN.items() if name in box.signals}
-    running = Track(box.signals["run_queue"]) if "run_queue" in box.signals else None
-    counted = Track(box.signals["tasks_running"]) if "tasks_running" in box.signals else None
-    swaps = [
-        Track(box.signals[n]) for n in ("swap_in_bytes_per_second", "swap_out_bytes_per_second") if n in box.signals
-    ]
-    moved = [Track(box.signals[n]) for n in DISK_BYTES if n in box.signals]
-    awake = Track(box.signals["cpu_accounted_ratio"]) if "cpu_accounted_ratio" in box.signals else None
-    disks, links = _by_device(box.devices, "disk_"), _by_device(box.devices, "network_")
-    cores = [Track(s) for s in box.devices if s.name == "cpu_busy_ratio"]
+    spans = [(start, end) for start, end in zip(clock.starts_ns, clock.ends_ns, strict=True) if end > start]
+    read_at = _Reader(spans).column
+    plain = {reading: read_at(box.signals[name]) for reading, name in PLAIN.items() if name in box.signals}
+    running, counted, awake = (
+        read_at(box.signals[name]) if name in box.signals else None
+        for name in ("run_queue", "tasks_running", "cpu_accounted_ratio")
+    )
+    swaps = [read_at(box.signals[n]) for n in SWAP_BYTES if n in box.signals]
+    moved = [read_at(box.signals[n]) for n in DISK_BYTES if n in box.signals]
+    disks, links = (
+        {device: {s.name: read_at(s) for s in found} for device, found in _by_device(box.devices, prefix).items()}
+        for prefix in ("disk_", "network_")
+    )
+    whole = {n: read_at(s) for n, s in box.signals.items() if n.startswith("disk_")} if not disks else {}
+    links = links or {"": {n: read_at(s) for n, s in box.signals.items() if n.startswith("network_")}}
+    cores = [read_at(s) for s in box.devices if s.name == "cpu_busy_ratio"]
     untrusted = "untrusted_load" in getattr(box.signals.get("load_1m"), "quality", frozenset())
     out = []
-    for start, end in zip(clock.starts_ns, clock.ends_ns, strict=True):
-        if end <= start:
-            continue
-        read = {reading: track.at(start, end) for reading, track in tracks.items()}
+    for k, (start, end) in enumerate(spans):
+        read = {reading: column[k] for reading, column in plain.items()}
         gap = (end - start) / NS > t.gap_intervals * interval
-        devices = tuple(_disk(name, found, start, end) for name, found in sorted(disks.items()))
+        devices = tuple(_disk(name, found, k) for name, found in sorted(disks.items()))
         if devices:
             read |= _worst(devices)
-        elif "disk_read_await_seconds" in box.signals:
-            read["disk_await"] = _whole_await(box.signals, start, end)
+        elif "disk_read_await_seconds" in whole:
+            read["disk_await"] = _weighted_await(whole, k)[0]
         if cores:
-            read["core_max"] = max((v for v in (core.at(start, end) for core in cores) if v is not None), default=None)
-        queue = running.at(start, end) if running and not untrusted else None
+            read["core_max"] = max((v for core in cores if (v := core[k]) is not None), default=None)
+        queue = running[k] if running is not None and not untrusted else None
         read["run_queue"] = _per_cpu(queue, read, cpus)
-        if queue is None and counted is not None and cpus and (now := counted.at(start, end)) is not None:
+        if queue is None and counted is not None and cpus and (now := counted[k]) is not None:
             read["run_queue"] = max(0.0, now - 1.0) / cpus  # the kernel's own count; one of them is the collector
         if swaps:
-            pages = [v for v in (track.at(start, end) for track in swaps) if v is not None]
+            pages = [v for column in swaps if (v := column[k]) is not None]
             read["swap_pages"] = sum(pages) / box.facts.page_bytes if pages else None
-        volumes = [v for v in (track.at(start, end) for track in moved) if v is not None]
+        volumes = [v for column in moved if (v := column[k]) is not None]
         read["disk_bytes"] = sum(volumes) if volumes else None
-        read |= _network(links or {"": _whole(box.signals, "network_")}, start, end, box.facts.link_bytes_per_second)
-        slept = _slept(awake.at(start, end) if awake else None, (end - start) / NS, t)
+        read |= _network(links, k, (end - start) / NS, box.facts.link_bytes_per_second)
+        slept = _slept(awake[k] if awake is not None else None, (end - start) / NS, t)
         if gap and not slept:
             read = {k: None if k in GAUGES or k == "run_queue" else v for k, v in read.items()}
         out.append(
@@ -130,41 +156,37 @@ def _clock(box: Box) -> SignalSeries | None:
     return next((series for series in listed if len(series.ends_ns)), None)
 
 
-def _by_device(devices: Sequence[SignalSeries], prefix: str) -> dict[str, dict[str, Track]]:
-    found: dict[str, dict[str, Track]] = defaultdict(dict)
+def _by_device(devices: Sequence[SignalSeries], prefix: str) -> dict[str, list[SignalSeries]]:
+    found: dict[str, list[SignalSeries]] = defaultdict(list)
     for series in devices:
         if series.subject is not None and series.name.startswith(prefix):
-            found[series.subject][series.name] = Track(series)
+            found[series.subject].append(series)
     return found
 
 
-def _whole(signals: Mapping[str, SignalSeries], prefix: str) -> dict[str, Track]:
-    return {name: Track(series) for name, series in signals.items() if name.startswith(prefix)}
-
-
-def _weighted_await(read: Mapping[str, float | None]) -> tuple[float | None, float | None]:
+def _weighted_await(columns: Mapping[str, Column], k: int) -> tuple[float | None, float | None]:
     """(mean seconds per operation, operations per second) over both directions."""
     ops = seconds = 0.0
     seen = False
     for direction in ("read", "write"):
-        rate = read.get(f"disk_{direction}_ops_per_second")
+        rate = _at(columns, f"disk_{direction}_ops_per_second", k)
         if rate is not None:
             seen = True
             ops += rate
-            seconds += rate * (read.get(f"disk_{direction}_await_seconds") or 0.0)
+            seconds += rate * (_at(columns, f"disk_{direction}_await_seconds", k) or 0.0)
     if not seen:
         return None, None
     return (seconds / ops if ops >= 0.2 else 0.0), ops
 
 
-def _disk(name: str, tracks: Mapping[str, Track], start: int, end: int) -> Disk:
-    read = {n: track.at(start, end) for n, track in tracks.items()}
-    wait, ops = _weighted_await(read)
-    return Disk(name, read.get("disk_busy_ratio"), read.get("disk_queue"), wait, ops)
+def _at(columns: Mapping[str, Column], name: str, k: int) -> float | None:
+    column = columns.get(name)
+    return None if column is None else column[k]
 
 
-def _whole_await(signals: Mapping[str, SignalSeries], start: int, end: int) -> float | None:
-    return _weighted_await({n: track.at(start, end) for n, track in _whole(signals, "disk_").items()})[0]
+def _disk(name: str, columns: Mapping[str, Column], k: int) -> Disk:
+    wait, ops = _weighted_await(columns, k)
+    return Disk(name, _at(columns, "disk_busy_ratio", k), _at(columns, "disk_queue", k), wait, ops)
 
 
 def _worst(disks: Sequence[Disk]) -> dict[str, float | None]:
@@ -183,26 +205,20 @@ def _per_cpu(queue: float | None, read: Mapping[str, float | None], cpus: int | 
 
 
 def _network(
-    links: Mapping[str, Mapping[str, Track]], start: int, end: int, speed: float | None
+    links: Mapping[str, Mapping[str, Column]], k: int, seconds: float, speed: float | None
 ) -> dict[str, float | None]:
     """Worst interface's share of dropped and faulty packets, and the packets it saw in the interval."""
     out: dict[str, float | None] = {"drops": None, "net_errors": None, "packets": None, "bandwidth": None}
-    seconds = (end - start) / NS
-    for tracks in links.values():
+    for columns in links.values():
         for direction in ("receive", "transmit"):
-            rates = {
-                what: tracks[name].at(start, end)
-                for what in ("packets", "drops", "errors", "bytes")
-                if (name := f"network_{direction}_{what}_per_second") in tracks
-            }
-            packets = rates.get("packets")
+            packets = _at(columns, f"network_{direction}_packets_per_second", k)
             if packets is None:
                 continue
             out["packets"] = max(out["packets"] or 0.0, packets * seconds)
             for reading, what in (("drops", "drops"), ("net_errors", "errors")):
-                if (bad := rates.get(what)) is not None:
+                if (bad := _at(columns, f"network_{direction}_{what}_per_second", k)) is not None:
                     out[reading] = max(out[reading] or 0.0, bad / max(packets + bad, 1e-9) if bad else 0.0)
-            if speed and (volume := rates.get("bytes")) is not None:
+            if speed and (volume := _at(columns, f"network_{direction}_bytes_per_second", k)) is not None:
                 out["bandwidth"] = max(out["bandwidth"] or 0.0, volume / speed)
     return out
 

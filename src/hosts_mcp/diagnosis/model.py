@@ -9,8 +9,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from operator import attrgetter
+from typing import Literal, NamedTuple
 
+from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.signals.model import BoxFacts, SignalSeries
 from hosts_mcp.store.protocol import Entity, HostKind, Instance, KeptLog, Rollup, Run, Span, SpanDetails
 from hosts_mcp.timerange import NS
@@ -73,9 +75,17 @@ class Workload:
     """Why it was terminated, as somebody reported it (`OOMKilled`)."""
 
 
+class Past(NamedTuple):
+    """Five-minute bins of a machine that begin in [start, end)."""
+
+    host_id: int
+    start_ns: int
+    end_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One place on the trace's path: a host, or a container on it. Signals and devices cover lead-in, effect and aftermath; the rollup the past."""
+    """One place on the trace's path: a host, or a container on it. Signals and devices cover lead-in, effect and aftermath; the rollup the day before and earlier runs."""
 
     id: int
     key: str
@@ -86,6 +96,8 @@ class Box:
     signals: Mapping[str, SignalSeries]
     devices: Sequence[SignalSeries] = ()
     rollup: Rollup | None = None
+    past: Past | None = None
+    """Where more of the rollup is, which matters only where the box is blamed."""
     processes: Sequence[Process] = ()
     workload: Workload | None = None
     """The container the spans ran in, when it sends metrics; the other signals are then its machine's, if known."""
@@ -123,6 +135,8 @@ class Case:
     services: Mapping[int, Entity] = field(default_factory=dict)
     """Entity id -> the resource that sent spans."""
     known_hosts: Sequence[str] = ()
+    told: Told | None = None
+    """What was found before the boxes were read, so that it need not be found twice."""
 
 
 # ── What the steps hand on ───────────────────────────────────────────────────────────────────────────────────────────
@@ -157,9 +171,8 @@ class Symptom:
         return self.kind == "killed" or self.kind.startswith("err_")
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """One span's part in the lost time, on the critical path."""
+class Loss(NamedTuple):
+    """One span's part in the lost time, on the critical path. A tuple, as spans are: a trace may have thousands."""
 
     span: Span
     segments: tuple[tuple[int, int], ...]
@@ -175,6 +188,21 @@ class Loss:
     """A call's own time: the callee took long to begin or the answer to be read. Either host may explain it."""
     added: bool = False
     """Never seen before in a trace whose usual work is all there: the program's own doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What spans and their histories say by themselves, whatever is measured on the boxes."""
+
+    spans: Sequence[Span]
+    histories: Mapping[tuple[str, str], Sequence[Run]]
+    table: Table
+    symptom: Symptom
+    losses: Sequence[Loss]
+
+    def of(self, case: Case, t: Table) -> bool:
+        """Said of these very spans and histories, by this table."""
+        return self.spans is case.spans and self.histories is case.histories and self.table is t
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +264,9 @@ class Interval:
         return max(0.0, min(self.end, end) - max(self.start, start))
 
 
+_START, _END = attrgetter("start"), attrgetter("end")
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Seconds since the trace began on this host."""
@@ -284,8 +315,8 @@ class Scene:
         """Intervals that overlap the window, widened by `reach` on either side."""
         w = window or self.effect
         start, end = w.start - reach, w.end + reach
-        first = bisect_right(self.intervals, start, key=lambda i: i.end)
-        last = bisect_left(self.intervals, end, first, key=lambda i: i.start)
+        first = bisect_right(self.intervals, start, key=_END)
+        last = bisect_left(self.intervals, end, first, key=_START)
         return [i for i in self.intervals[first:last] if i.overlap(start, end) > 0]
 
     def ns(self, seconds: float) -> int:

@@ -22,6 +22,9 @@ PROCESS_SEEN_INTERVALS = 2.5
 GAPS_LEAST = 5
 """Ended spans from which on a trace shows its own rhythm."""
 
+OF_SPANS_ALONE = frozenset({"slow", "none", "unknown"})
+"""Kinds that nothing measured on a box can change: neither death nor failure, so its logs and processes are not read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:

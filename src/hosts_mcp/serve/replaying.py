@@ -14,9 +14,8 @@ from typing import Any
 
 from hosts_mcp.answers.base import compact_json
 from hosts_mcp.answers.export_case import EVENT, Exported, expectation, export
-from hosts_mcp.answers.gather_case import gather
+from hosts_mcp.answers.gather_case import diagnose, gather
 from hosts_mcp.answers.lookup import find_trace
-from hosts_mcp.diagnosis import engine
 from hosts_mcp.diagnosis.model import Diagnosis
 from hosts_mcp.errors import BadArgument
 from hosts_mcp.ingest.jobs import QUIET_NS
@@ -107,7 +106,7 @@ async def _judged(path: Path, folder: Path, trace_id: bytes) -> Diagnosis:
     await import_file(path, settings, lambda _: None, arrived_ns=time.time_ns() - 2 * QUIET_NS)
     reader = open_reader(settings.db)
     try:
-        return engine.assess(gather(reader, trace_id, time.time_ns()))
+        return diagnose(reader, gather(reader, trace_id, time.time_ns()))
     finally:
         reader.close()
 

@@ -10,7 +10,7 @@ from hosts_mcp.signals import counting
 from hosts_mcp.signals.disk_time import believable
 from hosts_mcp.signals.meaning import NAMES, meaning
 from hosts_mcp.signals.model import BoxFacts, RawSeries, SignalSeries
-from hosts_mcp.signals.rates import increases
+from hosts_mcp.signals.rates import Clocks, Rates, at_ends, increases, summed
 
 _RATES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("disk.io", "read"): ("disk_read_bytes_per_second", "By/s"),
@@ -30,6 +30,7 @@ _RATES: Mapping[tuple[str, str], tuple[str, str]] = {
 }
 """(measure, label) -> the per-second signal and its unit."""
 _USED = ((("filesystem.usage"), "filesystem_used_ratio"), (("filesystem.inodes"), "inodes_used_ratio"))
+_WAYS = ("read", "write")
 _NOT_BUSY = frozenset({"idle", "iowait", "steal"})
 
 DEVICE_MEASURES = frozenset(
@@ -59,14 +60,15 @@ def derive_devices(raw: Sequence[RawSeries], facts: BoxFacts) -> list[SignalSeri
         of_device[key] = _joined(of_device[key], series) if key in of_device else series
     disks, links = counting.disks(parts["disk"].keys()), counting.interfaces(parts["network"].keys())
     made: list[SignalSeries] = []
+    clocks = Clocks()
     for name in sorted(disks):
-        made += _disk(name, parts["disk"][name], scales)
+        made += _disk(name, parts["disk"][name], scales, clocks)
     for name in sorted(links):
-        made += _rated(name, parts["network"][name], scales).values()
+        made += _rated(name, parts["network"][name], scales, clocks).values()
     for name in _mounts(parts["filesystem"]):
         made += _used(name, parts["filesystem"][name])
     for name, cpu in sorted(parts["cpu"].items(), key=lambda item: (len(item[0]), item[0])):
-        made += _busy(name, cpu)
+        made += _busy(name, cpu, clocks)
     return made
 
 
@@ -110,63 +112,63 @@ def worst_disk(devices: Sequence[SignalSeries], start_ns: int, end_ns: int) -> s
     return max(sorted(score), key=lambda name: score[name], default=None)
 
 
-def _rated(subject: str, parts: _Parts, scales: Mapping[tuple[str, str], float]) -> dict[str, SignalSeries]:
+_Scales = Mapping[tuple[str, str], float]
+
+
+def _rated(subject: str, parts: _Parts, scales: _Scales, clocks: Clocks) -> dict[str, SignalSeries]:
     made = {}
     for key, (name, unit) in _RATES.items():
         if (series := parts.get(key)) is not None:
-            starts, ends, values = increases(series)
-            scaled = [None if v is None else v * scales[key] for v in values]
+            starts, ends, values = increases(series, clocks=clocks)
+            scaled = [None if v is None else v * scales[key] for v in values] if scales[key] != 1.0 else values
             made[name] = SignalSeries(name, unit, starts, ends, scaled, subject, series.source)
     return made
 
 
-def _disk(subject: str, parts: _Parts, scales: Mapping[tuple[str, str], float]) -> list[SignalSeries]:
-    made = _rated(subject, parts, scales)
+def _disk(subject: str, parts: _Parts, scales: _Scales, clocks: Clocks) -> list[SignalSeries]:
+    made = _rated(subject, parts, scales, clocks)
+    times = {
+        way: increases(parts[key], clocks=clocks) for way in _WAYS if (key := ("disk.operation_time", way)) in parts
+    }
     if (busy := made.get("disk_busy_ratio")) is not None:
-        queue, spent = made.get("disk_queue"), _spent(parts, scales)
+        queue, spent = made.get("disk_queue"), _spent(times, scales)
         shares, queues = believable(
             busy.values,
-            [None] * len(busy.values) if queue is None else _at_ends(queue, busy.ends_ns),
+            [None] * len(busy.values) if queue is None else _at(queue, busy.ends_ns),
             [spent.get(end) for end in busy.ends_ns],
         )
         made["disk_busy_ratio"] = replace(busy, values=shares)
         if queue is not None:
             made["disk_queue"] = replace(queue, starts_ns=busy.starts_ns, ends_ns=busy.ends_ns, values=queues)
-    return [*made.values(), *_waits(subject, parts, scales)]
+    return [*made.values(), *_waits(subject, parts, times, scales, clocks)]
 
 
-def _at_ends(series: SignalSeries, ends_ns: Sequence[int]) -> list[float | None]:
-    by_end = dict(zip(series.ends_ns, series.values, strict=True))
-    return [by_end.get(end) for end in ends_ns]
+def _at(series: SignalSeries, ends_ns: Sequence[int]) -> Sequence[float | None]:
+    return at_ends((series.starts_ns, series.ends_ns, series.values), ends_ns)
 
 
-def _spent(parts: _Parts, scales: Mapping[tuple[str, str], float]) -> dict[int, float]:
+def _spent(times: Mapping[str, Rates], scales: _Scales) -> dict[int, float]:
     """End of interval -> seconds spent on operations per second."""
     spent: dict[int, float] = defaultdict(float)
-    for way in ("read", "write"):
-        if (series := parts.get(("disk.operation_time", way))) is not None:
-            _, ends, rates = increases(series)
-            for end, rate in zip(ends, rates, strict=True):
-                spent[end] += (rate or 0.0) * scales["disk.operation_time", way]
+    for way, (_, ends, rates) in times.items():
+        for end, rate in zip(ends, rates, strict=True):
+            spent[end] += (rate or 0.0) * scales["disk.operation_time", way]
     return spent
 
 
-def _waits(subject: str, parts: _Parts, scales: Mapping[tuple[str, str], float]) -> list[SignalSeries]:
+def _waits(
+    subject: str, parts: _Parts, times: Mapping[str, Rates], scales: _Scales, clocks: Clocks
+) -> list[SignalSeries]:
     """Seconds per operation: unknown where there was none."""
     made = []
-    for way in ("read", "write"):
-        time, count = parts.get(("disk.operation_time", way)), parts.get(("disk.operations", way))
-        if time is None or count is None:
+    for way, (starts, ends, seconds) in times.items():
+        if (count := parts.get(("disk.operations", way))) is None:
             continue
-        starts, ends, seconds = increases(time)
-        _, counted, operations = increases(count)
-        by_end = dict(zip(counted, operations, strict=True))
+        operations = at_ends(increases(count, clocks=clocks), ends)
         scale = scales["disk.operation_time", way]
-        values = [
-            scale * s / n if s is not None and (n := by_end.get(end)) else None
-            for s, end in zip(seconds, ends, strict=True)
-        ]
-        made.append(SignalSeries(f"disk_{way}_await_seconds", "s", starts, ends, values, subject, time.source))
+        values = [scale * s / n if s is not None and n else None for s, n in zip(seconds, operations, strict=True)]
+        source = parts["disk.operation_time", way].source
+        made.append(SignalSeries(f"disk_{way}_await_seconds", "s", starts, ends, values, subject, source))
     return made
 
 
@@ -191,22 +193,11 @@ def _gauge(name: str, unit: str, of: RawSeries, values: Sequence[float | None], 
     return SignalSeries(name, unit, [*of.times_ns[:1], *of.times_ns[:-1]], of.times_ns, values, subject, of.source)
 
 
-def _busy(cpu: str, parts: _Parts) -> list[SignalSeries]:
+def _busy(cpu: str, parts: _Parts, clocks: Clocks) -> list[SignalSeries]:
     """How busy one CPU was: 1 - (idle + iowait + steal) of all its states."""
-    total: dict[int, float] = defaultdict(float)
-    busy: dict[int, float] = defaultdict(float)
-    begins: dict[int, int] = {}
-    unknown: set[int] = set()
-    source = "hostmetrics"
-    for (_, state), series in parts.items():
-        source = series.source
-        for start, end, rate in zip(*increases(series, clamps=True), strict=True):
-            begins[end] = start
-            if rate is None:
-                unknown.add(end)
-                continue
-            total[end] += rate
-            busy[end] += 0.0 if state in _NOT_BUSY else rate
-    ends = sorted(begins)
-    values = [None if end in unknown or not total[end] else min(1.0, busy[end] / total[end]) for end in ends]
-    return [SignalSeries("cpu_busy_ratio", "1", [begins[e] for e in ends], ends, values, cpu, source)] if ends else []
+    rates = {state: increases(series, clamps=True, clocks=clocks) for (_, state), series in parts.items()}
+    starts, ends, total = summed(list(rates.values()))
+    busy = at_ends(summed([found for state, found in rates.items() if state not in _NOT_BUSY]), ends)
+    values = [min(1.0, (b or 0.0) / t) if t else None for b, t in zip(busy, total, strict=True)]
+    source = next(series.source for series in reversed(parts.values()))
+    return [SignalSeries("cpu_busy_ratio", "1", starts, ends, values, cpu, source)] if ends else []

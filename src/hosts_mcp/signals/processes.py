@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hosts_mcp.signals.meaning import meaning
 from hosts_mcp.signals.model import BoxFacts, RawSeries, SignalSeries
-from hosts_mcp.signals.rates import increases
+from hosts_mcp.signals.rates import Clocks, increases, summed
 
 _RATED = {
     "process.cpu.time": ("process_cpu_cores", "{cpu}"),
@@ -33,27 +33,10 @@ def derive_processes(raw: Sequence[RawSeries], facts: BoxFacts) -> dict[int, dic
             )
         elif what.measure in _RATED and what.label not in _WAITING:
             rated[series.entity_id, what.measure].append(series)
+    clocks = Clocks()
     for (entity_id, measure), parts in rated.items():
         name, unit = _RATED[measure]
-        found[entity_id][name] = _summed(name, unit, parts)
+        clamps = measure == "process.cpu.time"
+        rates = summed([increases(series, clamps=clamps, clocks=clocks) for series in parts])
+        found[entity_id][name] = SignalSeries(name, unit, *rates, source=parts[0].source)
     return dict(found)
-
-
-def _summed(name: str, unit: str, parts: Sequence[RawSeries]) -> SignalSeries:
-    total: dict[int, float] = defaultdict(float)
-    begins: dict[int, int] = {}
-    unknown: set[int] = set()
-    for series in parts:
-        for start, end, rate in zip(*increases(series, clamps=measure_is_cpu(name)), strict=True):
-            begins[end] = start
-            if rate is None:
-                unknown.add(end)
-            else:
-                total[end] += rate
-    ends = sorted(begins)
-    values = [None if end in unknown else total[end] for end in ends]
-    return SignalSeries(name, unit, [begins[e] for e in ends], ends, values, source=parts[0].source)
-
-
-def measure_is_cpu(name: str) -> bool:
-    return name == "process_cpu_cores"

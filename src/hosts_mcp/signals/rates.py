@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from operator import lt
+from operator import add, le, lt, sub, truediv
 from typing import NamedTuple
 
 from hosts_mcp.signals.model import RawSeries
@@ -23,6 +23,10 @@ WRAP = 2.0**32
 DELTA_SLACK_NS = NS
 OWN_START = frozenset({"app"})
 """Sources whose start time is the writer's, while the counters count since boot."""
+
+
+Rates = tuple[Sequence[int], Sequence[int], Sequence[float | None]]
+"""(starts_ns, ends_ns, per second): i-th rate over (start, end]; unknown where it cannot be told."""
 
 
 class Step(NamedTuple):
@@ -103,10 +107,48 @@ def increase(
     return None
 
 
-def increases(raw: RawSeries, *, clamps: bool = False) -> tuple[list[int], list[int], list[float | None]]:
-    """(starts_ns, ends_ns, per second) of one counter or delta series; unknown where it cannot be told."""
+class _Clock(NamedTuple):
+    """Steps between readings that are all whole."""
+
+    starts_ns: Sequence[int]
+    ends_ns: Sequence[int]
+    seconds: Sequence[float]
+
+
+class Clocks:
+    """Clocks seen so far, by the identity of their readings' times: counters of one scraper share theirs, and what
+    follows from the times alone is found once. Keeps the series alive whose identities it goes by."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], tuple[RawSeries, _Clock | None]] = {}
+
+    def of(self, raw: RawSeries) -> _Clock | None:
+        """None: its steps are to be looked at one by one."""
+        key = (id(raw.times_ns), id(raw.starts_ns))
+        if key not in self._known:
+            self._known[key] = (raw, self._found(raw.times_ns, raw.starts_ns))
+        return self._known[key][1]
+
+    def _found(self, times_ns: Sequence[int], starts_ns: Sequence[int]) -> _Clock | None:
+        if not are_whole(times_ns, starts_ns):
+            return None
+        starts, ends = times_ns[:-1], times_ns[1:]
+        return _Clock(starts, ends, [(until - since) / NS for since, until in zip(starts, ends, strict=True)])
+
+
+def increases(raw: RawSeries, *, clamps: bool = False, clocks: Clocks | None = None) -> Rates:
+    """Of one counter or delta series. With `clocks` series of one clock get the very same starts and ends."""
     if raw.slot.kind in ("delta", "updown_delta"):
         return _deltas(raw)
+    clock = (clocks or Clocks()).of(raw)
+    if clock is not None and only_grows(raw.values):
+        # What nearly every counter does, without a look at each step.
+        grown = map(sub, raw.values[1:], raw.values)
+        return clock.starts_ns, clock.ends_ns, list(map(truediv, grown, clock.seconds))
+    return _by_step(raw, clamps)
+
+
+def _by_step(raw: RawSeries, clamps: bool) -> Rates:
     starts: list[int] = []
     ends: list[int] = []
     rates: list[float | None] = []
@@ -124,6 +166,54 @@ def increases(raw: RawSeries, *, clamps: bool = False) -> tuple[list[int], list[
         ends.append(step.until_ns)
         rates.append(None if grown is None else grown / step.seconds)
     return starts, ends, rates
+
+
+def are_whole(times_ns: Sequence[int], starts_ns: Sequence[int], sets: Sequence[int] | None = None) -> bool:
+    """Every step is from one reading to the next, of one set and without a restart, as long as no counter falls."""
+    return (
+        bool(times_ns)
+        and max(starts_ns) < times_ns[0]
+        and max(starts_ns) - min(starts_ns) <= START_MOVED_NS
+        and all(map(lt, times_ns, times_ns[1:]))
+        and (sets is None or sets.count(sets[0]) == len(sets))
+    )
+
+
+def only_grows(values: Sequence[float | None]) -> bool:
+    """Known at every reading (a NaN is not) and never less than before."""
+    return None not in values and all(map(le, values, values[1:]))  # type: ignore[arg-type]
+
+
+def summed(parts: Sequence[Rates]) -> Rates:
+    """Rates added up by their ends: unknown where one of them is; one that does not end there adds nothing."""
+    if parts and all(ends is parts[0][1] for _, ends, _ in parts):
+        starts, ends, total = parts[0][0], parts[0][1], [0.0] * len(parts[0][1])
+        if not any(None in rates for _, _, rates in parts):
+            for _, _, rates in parts:
+                total = list(map(add, total, rates))
+            return starts, ends, total
+    return _summed_by_end(parts)
+
+
+def _summed_by_end(parts: Sequence[Rates]) -> Rates:
+    begins: dict[int, int] = {}
+    total: dict[int, float | None] = {}
+    for starts, ends, rates in parts:
+        for start, end, rate in zip(starts, ends, rates, strict=True):
+            begins[end] = start
+            before = total.get(end, 0.0)
+            total[end] = None if before is None or rate is None else before + rate
+    ordered = sorted(begins)
+    return [begins[end] for end in ordered], ordered, [total[end] for end in ordered]
+
+
+def at_ends(rates: Rates, ends_ns: Sequence[int]) -> Sequence[float | None]:
+    """The rates that end at these times; None where none does."""
+    _, own, values = rates
+    if own is ends_ns:
+        return values
+    by_end = dict(zip(own, values, strict=True))
+    return [by_end.get(end) for end in ends_ns]
 
 
 def several_writers(starts_ns: Sequence[int]) -> bool:
@@ -161,7 +251,7 @@ def _restarted(older_ns: int, newer_ns: int, since_ns: int) -> bool:
     return older_ns > 0 and newer_ns > older_ns + START_MOVED_NS and newer_ns > since_ns - START_MOVED_NS
 
 
-def _deltas(raw: RawSeries) -> tuple[list[int], list[int], list[float | None]]:
+def _deltas(raw: RawSeries) -> Rates:
     """Delta temporality: a point counts only if it continues the one before; a writer's first point never does.
 
     (An SDK's first delta is the whole total since boot, over a few microseconds.)

@@ -14,7 +14,7 @@ from hosts_mcp.signals.columns import COLUMN
 from hosts_mcp.signals.disk_time import believable
 from hosts_mcp.signals.memory import memory, reclaimable, used_shares
 from hosts_mcp.signals.model import BoxFacts, GroupSeries, Samples, SignalSeries
-from hosts_mcp.signals.rates import OWN_START, Step, increase, steps
+from hosts_mcp.signals.rates import OWN_START, Step, are_whole, increase, only_grows, steps
 from hosts_mcp.timerange import NS
 
 Column = list[float | None]
@@ -64,7 +64,7 @@ def facts_from(samples: Samples, facts: BoxFacts) -> BoxFacts:
     cpu, mem = samples.get("cpu"), samples.get("memory")
     count = _newest(cpu, "cpu_count") if cpu is not None else None
     if count is None and facts.cpu_count is None and cpu is not None:
-        seconds = [total / step.seconds for step, total in _cpu_totals(cpu) if total]
+        seconds = [total / passed for passed, total in _cpu_totals(cpu) if total]
         count = round(median(seconds)) if seconds else None
     page = _newest(mem, "memory_page_size_bytes") if mem is not None else None
     total = _newest(mem, "memory_total_bytes") if mem is not None else None
@@ -86,39 +86,40 @@ class _Rates:
 
     def __init__(self, series: GroupSeries) -> None:
         self.series = series
-        self.steps = steps(
-            series.times_ns,
-            series.starts_ns,
-            series.sets,
-            [values for name, values in series.columns.items() if COLUMN[name].kind == "counter"],
-            clamps=series.group == "cpu",
-            from_zero=series.source not in OWN_START,
-        )
-
-        self._seconds = [step.seconds for step in self.steps]
-        self._whole = len(self.steps) == len(series.times_ns) - 1 and all(
-            s.comparable and not s.reset for s in self.steps
-        )
+        counters = [values for name, values in series.columns.items() if COLUMN[name].kind == "counter"]
+        times = series.times_ns
+        # What nearly every group does, without a look at each step: one after the other, and no counter falls.
+        self._whole = are_whole(times, series.starts_ns, series.sets) and all(map(only_grows, counters))
+        self._steps: Sequence[Step] = ()
+        if self._whole:
+            self.starts, self.ends = times[:-1], times[1:]
+        else:
+            self._steps = steps(
+                times,
+                series.starts_ns,
+                series.sets,
+                counters,
+                clamps=series.group == "cpu",
+                from_zero=series.source not in OWN_START,
+            )
+            self.starts, self.ends = [s.since_ns for s in self._steps], [s.until_ns for s in self._steps]
+        self.seconds = [(end - start) / NS for start, end in zip(self.starts, self.ends, strict=True)]
 
     def grown(self, column: str, *, clamps: bool = False) -> Column:
         values = self.series.columns.get(column)
         if values is None:
-            return [None] * len(self.steps)
-        if self._whole and None not in values:
-            # What nearly every counter does, without a look at each step: it only grows.
-            grown: Column = list(map(sub, values[1:], values))
-            if not grown or min(grown) >= 0:  # type: ignore[type-var,operator]
-                return grown
-        return [increase(step, values[step.before], values[step.after], clamps=clamps) for step in self.steps]
+            return [None] * len(self.seconds)
+        if self._whole:
+            return list(map(sub, values[1:], values))
+        return [increase(step, values[step.before], values[step.after], clamps=clamps) for step in self._steps]
 
     def per_second(self, column: str, scale: float = 1.0) -> Column:
-        pairs = zip(self.grown(column), self._seconds, strict=True)
+        pairs = zip(self.grown(column), self.seconds, strict=True)
         return [None if grown is None else scale * grown / seconds for grown, seconds in pairs]
 
     def make(self, name: str, values: Sequence[float | None], *marks: str) -> SignalSeries:
-        starts, ends = [s.since_ns for s in self.steps], [s.until_ns for s in self.steps]
         return SignalSeries(
-            name, _UNITS[name], starts, ends, values, source=self.series.source, quality=frozenset(marks)
+            name, _UNITS[name], self.starts, self.ends, values, source=self.series.source, quality=frozenset(marks)
         )
 
 
@@ -154,9 +155,10 @@ def _all_of(columns: Sequence[Sequence[float | None]], count: int) -> Column:
 # ---- cpu ------------------------------------------------------------------------------------------------------
 
 
-def _cpu_totals(series: GroupSeries) -> list[tuple[Step, float | None]]:
+def _cpu_totals(series: GroupSeries) -> list[tuple[float, float | None]]:
+    """(seconds that passed, CPU seconds of all states) of every step."""
     rates = _Rates(series)
-    return list(zip(rates.steps, _all_of(list(_states(rates).values()), len(rates.steps)), strict=True))
+    return list(zip(rates.seconds, _all_of(list(_states(rates).values()), len(rates.seconds)), strict=True))
 
 
 def _states(rates: _Rates) -> dict[str, Column]:
@@ -177,14 +179,14 @@ def _cpu(samples: Samples, facts: BoxFacts) -> list[SignalSeries]:
 
 def _cpu_counters(series: GroupSeries, facts: BoxFacts) -> list[SignalSeries]:
     rates = _Rates(series)
-    state, count = _states(rates), len(rates.steps)
+    state, count = _states(rates), len(rates.seconds)
     # All states or none: one that ran backwards must not make the others look like the whole.
     total = _all_of(list(state.values()), count)
     if not state:
         # Only what was used is sent (kubelet): the whole is what the CPUs could have given.
         state, cpus = {"used": rates.grown("cpu_used_seconds")}, facts.cpu_count
-        total = [step.seconds * cpus if cpus else None for step in rates.steps]
-    marks = _denominator_marks(rates.steps, total, facts.cpu_count)
+        total = [seconds * cpus if cpus else None for seconds in rates.seconds]
+    marks = _denominator_marks(rates.seconds, total, facts.cpu_count)
 
     def share(*names: str) -> Column:
         return _clipped(_quotient(_all_of([state[n] for n in names if n in state], count), total))
@@ -205,11 +207,11 @@ def _cpu_counters(series: GroupSeries, facts: BoxFacts) -> list[SignalSeries]:
     return found
 
 
-def _denominator_marks(made: Sequence[Step], total: Sequence[float | None], cpus: int | None) -> tuple[str, ...]:
+def _denominator_marks(passed: Sequence[float], total: Sequence[float | None], cpus: int | None) -> tuple[str, ...]:
     """CPU seconds that are not what the CPUs could have given in that time: a sleeping box, a wrong count."""
     if not cpus:
         return ()
-    shares = [t / (step.seconds * cpus) for step, t in zip(made, total, strict=True) if t is not None]
+    shares = [t / (seconds * cpus) for seconds, t in zip(passed, total, strict=True) if t is not None]
     return ("cpu_time_off",) if shares and not 0.9 <= median(shares) <= 1.1 else ()
 
 

@@ -75,7 +75,8 @@ def points(
             values = block.column(i)
             for entity, (pick, times, starts) in rows.items():
                 found[entity, source, slot].append((times, pick(values), starts))
-    return [_series(*key, parts) for key, parts in sorted(found.items(), key=lambda f: _order(*f[0]))]
+    clocks: dict[tuple[int, ...], _Clock] = {}
+    return [_series(*key, parts, clocks) for key, parts in sorted(found.items(), key=lambda f: _order(*f[0]))]
 
 
 _Picked = tuple[Callable[[Sequence[float]], Sequence[float]], Sequence[int], Sequence[int]]
@@ -105,15 +106,33 @@ def _order(entity: int, source: str, slot: Slot) -> tuple[int, str, str, str]:
     return entity, source, slot.metric, repr(slot.attributes)
 
 
-def _series(entity: int, source: str, slot: Slot, parts: Sequence[_Part]) -> RawSeries:
-    times, values, starts = (list(chain.from_iterable(column)) for column in zip(*parts, strict=True))
-    series: _Part = (times, values, starts)
-    if not all(map(lt, times, times[1:])):
-        series = _merged(*series)
-    return RawSeries(entity, slot, *series, source)
+_Clock = tuple[list[int], list[int], bool]
+"""(times, starts, whether each reading is later than the one before)."""
 
 
-def _merged(times: Sequence[int], values: Sequence[float], starts: Sequence[int]) -> _Part:
+def _series(
+    entity: int, source: str, slot: Slot, parts: Sequence[_Part], clocks: dict[tuple[int, ...], _Clock]
+) -> RawSeries:
+    """Series that were read off the same rows get the very same times and starts (`signals.rates.Clocks`)."""
+    rows = tuple(id(times) for times, _, _ in parts)
+    if rows not in clocks:
+        clocks[rows] = _clock(parts)
+    times, starts, ordered = clocks[rows]
+    values = list(chain.from_iterable(values for _, values, _ in parts))
+    if not ordered:
+        times, values, starts = _merged(times, values, starts)
+    return RawSeries(entity, slot, times, values, starts, source)
+
+
+def _clock(parts: Sequence[_Part]) -> _Clock:
+    times = list(chain.from_iterable(times for times, _, _ in parts))
+    starts = list(chain.from_iterable(starts for _, _, starts in parts))
+    return times, starts, all(map(lt, times, times[1:]))
+
+
+def _merged(
+    times: Sequence[int], values: Sequence[float], starts: Sequence[int]
+) -> tuple[list[int], list[float], list[int]]:
     """In order of time, of several readings at one time the one that counts."""
     readings: dict[int, tuple[Rank, float, int]] = {}
     for time_ns, value, start_ns in zip(times, values, starts, strict=True):

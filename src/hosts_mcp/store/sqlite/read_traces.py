@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hosts_mcp.store.protocol import Instance, Run, Span, SpanDetails, TraceFilter, TraceSummary
@@ -19,11 +19,9 @@ _SPAN = (
     "server_address, db_system, coalesce(span.pid, e.pid), arrived_ns "
     "FROM span JOIN entity AS e ON e.id = entity_id WHERE trace = ? ORDER BY start_ns, span_id"
 )
-_RUN = (
-    "SELECT trace_id, service, operation.name, "
-    "CASE WHEN host_id NOT IN (SELECT host_id FROM forgotten) THEN host_id END, root, start_ns, "
-    "duration_ns, self_ns, spans, outcome "
-    "FROM operation_run JOIN operation ON operation.id = operation_id"
+_OF_RUN = (
+    "trace_id, CASE WHEN host_id NOT IN (SELECT host_id FROM forgotten) THEN host_id END, root, start_ns, "
+    "duration_ns, self_ns, spans, outcome FROM operation_run"
 )
 _ORDERS: Mapping[str, str] = {
     "newest": "start_ns DESC, id DESC",
@@ -40,8 +38,7 @@ def _number(db: sqlite3.Connection, trace_id: bytes) -> int | None:
 def trace(db: sqlite3.Connection, trace_id: bytes) -> list[Span]:
     number = _number(db, trace_id)
     rows = db.execute(_SPAN, (number,))
-    spans: list[tuple[Any, ...]] = [(trace_id, *row[:11], bool(row[11]), *row[12:]) for row in rows]
-    return [Span(*span) for span in spans]
+    return [Span._make((trace_id, *row[:11], row[11] == 1, *row[12:])) for row in rows]
 
 
 def trace_ids(db: sqlite3.Connection, prefix: str, limit: int) -> list[bytes]:
@@ -126,15 +123,6 @@ def _summary(db: sqlite3.Connection, row: Sequence[Any]) -> TraceSummary:
     )
 
 
-def _runs(db: sqlite3.Connection, where: str, arguments: Iterable[Any]) -> list[Run]:
-    return [
-        Run(trace_id, service, operation, host_id, bool(root), start_ns, duration_ns, self_ns, spans, outcome)
-        for trace_id, service, operation, host_id, root, start_ns, duration_ns, self_ns, spans, outcome in db.execute(
-            f"{_RUN} {where}", tuple(arguments)
-        )
-    ]
-
-
 def runs(
     db: sqlite3.Connection,
     service: str,
@@ -147,13 +135,15 @@ def runs(
     number = db.execute("SELECT id FROM operation WHERE name = ? AND service = ?", (operation, service)).fetchone()
     if number is None:
         return []
-    newest = _runs(
-        db,
-        "WHERE operation_id = ? AND start_ns < ? AND start_ns >= ? AND (?4 IS NULL OR host_id = ?4) "
-        "ORDER BY start_ns DESC, operation_run.id DESC LIMIT ?5",
+    newest = db.execute(
+        f"SELECT {_OF_RUN} WHERE operation_id = ? AND start_ns < ? AND start_ns >= ? AND (?4 IS NULL OR host_id = ?4) "
+        "ORDER BY start_ns DESC, id DESC LIMIT ?5",
         (number[0], MAX_NS if before_ns is None else before_ns, after_ns or 0, host_id, limit),
-    )
-    return newest[::-1]
+    ).fetchall()
+    return [
+        Run(trace_id, service, operation, host, root == 1, start_ns, duration_ns, self_ns, spans, outcome)
+        for trace_id, host, root, start_ns, duration_ns, self_ns, spans, outcome in reversed(newest)
+    ]
 
 
 def runs_between(
@@ -161,6 +151,7 @@ def runs_between(
 ) -> list[Run]:
     """Runs that overlap the window, the newest `limit` of them, oldest first."""
     overlapping = (
+        f"SELECT service, operation.name, {_OF_RUN} JOIN operation ON operation.id = operation_id "
         "WHERE operation_run.id IN ("
         "SELECT id FROM operation_run WHERE start_ns >= ?1 - ?2 AND start_ns < ?3 UNION "
         f"SELECT id FROM operation_run WHERE start_ns < ?1 - ?2 AND duration_ns > {LONG_RUN_NS}) "
@@ -168,7 +159,11 @@ def runs_between(
         "ORDER BY start_ns DESC, operation_run.id DESC LIMIT ?6"
     )
     arguments = (start_ns, LONG_RUN_NS, min(end_ns, MAX_NS), host_id, int(roots_only), limit)
-    return _runs(db, overlapping, arguments)[::-1]
+    newest = db.execute(overlapping, arguments).fetchall()
+    return [
+        Run(trace_id, service, operation, host, root == 1, *rest)
+        for service, operation, trace_id, host, root, *rest in reversed(newest)
+    ]
 
 
 def instances(db: sqlite3.Connection, service: str | None, host_id: int | None, since_ns: int) -> list[Instance]:
