@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import random
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from hosts_mcp.ingest.pipeline import Pipeline
 from hosts_mcp.otlp.batch import PointGroup
 from hosts_mcp.otlp.transport import Busy, Reply, Request, Signal, Undecodable
 from hosts_mcp.store.sqlite import SqliteWriter, open_reader, open_writer
+from hosts_mcp.store.sqlite.segments import unpack
 from recordings import requests_in
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "recorded"
@@ -158,3 +160,21 @@ def test_a_stopped_pipeline_asks_the_sender_to_come_again(tmp_path: Path) -> Non
         pass
     with pytest.raises(Busy):
         asyncio.run(running.accept(recorded("v0.160-grpc-nobatch.otlp.gz")[0]))
+
+
+def test_a_host_that_comes_back_after_its_data_was_let_go_is_stored_under_ids_that_exist(tmp_path: Path) -> None:
+    now, day = time.time_ns(), 86_400 * 10**9
+    (once, *_, again) = recorded("v0.160-grpc-nobatch.otlp.gz")
+
+    with pipeline(tmp_path / "x.db") as running:
+        asyncio.run(running.accept(replace(once, arrived_ns=now - 60 * day)))
+        while running.submit(lambda w: w.retain(now, 7 * day, 30 * day, 10**12)).result():
+            pass
+        asyncio.run(running.accept(replace(again, arrived_ns=now)))
+    db = sqlite3.connect(tmp_path / "x.db")
+    segments = [segment for (blob,) in db.execute("SELECT v FROM scrape") for segment in unpack(blob)]
+    entities, layouts = ({row[0] for row in db.execute(f"SELECT id FROM {table}")} for table in ("entity", "layout"))
+    db.close()
+    assert segments
+    assert {segment.entity for segment in segments} <= entities
+    assert {segment.layout for segment in segments} <= layouts

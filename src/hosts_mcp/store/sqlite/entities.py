@@ -64,7 +64,7 @@ class Directory:
         self._ledger = ledger
         self._ids: dict[tuple[str, int | None, bytes], int] = {}
         self._kinds: dict[int, EntityKind] = {}
-        self._seen: list[tuple[int, int, int]] = []
+        self._seen: list[tuple[int, int, int, int]] = []
         self._mark = 0
 
     def clear(self) -> None:
@@ -114,8 +114,11 @@ class Directory:
                 number = int(row[0])
             self._ledger.remember(self._ids, key, number)
             self._ledger.remember(self._kinds, number, kind)
-        self._seen.append((number, ns(seen_ns), arrived_ns))
+        self.seen(number, seen_ns, seen_ns, arrived_ns)
         return number
+
+    def seen(self, number: int, first_ns: int, last_ns: int, arrived_ns: int) -> None:
+        self._seen.append((number, ns(first_ns), ns(last_ns), arrived_ns))
 
     def _insert(
         self,
@@ -171,12 +174,12 @@ class Directory:
     def flush(self) -> None:
         """Write when entities were seen."""
         seen: dict[int, list[int]] = {}
-        for number, seen_ns, arrived_ns in self._seen:
+        for number, first_ns, last_ns, arrived_ns in self._seen:
             known = seen.get(number)
             if known is None:
-                seen[number] = [seen_ns, seen_ns, arrived_ns]
+                seen[number] = [first_ns, last_ns, arrived_ns]
             else:
-                known[0], known[1] = min(known[0], seen_ns), max(known[1], seen_ns)
+                known[0], known[1] = min(known[0], first_ns), max(known[1], last_ns)
                 known[2] = max(known[2], arrived_ns)
         self._db.executemany(
             "UPDATE entity SET first_seen_ns = min(first_seen_ns, ?), last_seen_ns = max(last_seen_ns, ?), "

@@ -24,6 +24,10 @@ from hosts_mcp.store.sqlite.vocabulary import Layout, Vocabulary
 _TICKS_PER_BIN = BIN_NS // TICK_NS
 
 
+_Scrape = tuple[int, int, int, int, bytes]
+"""A row of `scrape`: host, tick, arrival, points, segments."""
+
+
 class _Waiting(NamedTuple):
     """One segment that is not written yet."""
 
@@ -60,8 +64,6 @@ class PointWriter:
         values = group.values
         if found.reorder is not None:
             values = found.reorder(values)
-        if of_host:
-            self.vocabulary.plan(found.layout)  # a layout without a plan must fail here, in its own request
         segment = Segment(found.layout.id, entity_id, time_ns, ns(group.start_ns), values)
         self._waiting.append(_Waiting(host_id, time_ns // TICK_NS, arrived_ns, of_host, found.layout, segment))
 
@@ -91,6 +93,7 @@ class PointWriter:
         by_tick: dict[tuple[int, int], list[_Waiting]] = defaultdict(list)
         for waiting in self._waiting:
             by_tick[waiting.host_id, waiting.tick].append(waiting)
+        scrapes: list[_Scrape] = []
         samples: list[tuple[int, SampleRow]] = []
         bins: dict[tuple[int, int], int] = {}
         for (host_id, tick), group in sorted(by_tick.items()):
@@ -103,7 +106,7 @@ class PointWriter:
                     bins[host_id, touched] = max(group[-1].arrived_ns, bins.get((host_id, touched), 0))
             if fresh:
                 self._newest_tick[host_id] = tick
-        scrapes = [_scrape(host_id, tick, group) for (host_id, tick), group in sorted(by_tick.items())]
+            scrapes.append(_scrape(host_id, tick, group))
         self._db.executemany(
             "INSERT INTO scrape (host_id, tick, arrived_ns, points, v) VALUES (?, ?, ?, ?, ?)", scrapes
         )
@@ -150,7 +153,7 @@ class PointWriter:
         sets: dict[str, int] = {}
         for reading in readings:
             plan = self.vocabulary.plan(reading.layout)
-            if any(group in times for group in plan.groups):
+            if not times.keys().isdisjoint(plan.groups):
                 return row(newest_points(readings), source, tick)
             values.update(plan.reduce(reading.segment.values))
             for group in plan.groups:
@@ -191,7 +194,7 @@ def newest_points(readings: Iterable[_Reading]) -> list[tuple[Slot, int, int, fl
     return [(slot, rank[0], start, value) for slot, (rank, start, value) in newest.items()]
 
 
-def _scrape(host_id: int, tick: int, group: Sequence[_Waiting]) -> tuple[int, int, int, int, bytes]:
-    packed = b"".join(waiting.segment.pack() for waiting in group)
-    points = sum(len(waiting.segment.values) for waiting in group)
-    return host_id, tick, group[-1].arrived_ns, points, packed
+def _scrape(host_id: int, tick: int, group: Sequence[_Waiting]) -> _Scrape:
+    segments = [waiting.segment for waiting in group]
+    points = sum([len(segment.values) for segment in segments])
+    return host_id, tick, group[-1].arrived_ns, points, b"".join([segment.pack() for segment in segments])

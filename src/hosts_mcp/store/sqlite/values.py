@@ -43,7 +43,7 @@ def text(value: str) -> str:
 
 
 def ns(value: int) -> int:
-    return min(max(value, 0), MAX_NS)
+    return value if 0 <= value <= MAX_NS else min(max(value, 0), MAX_NS)
 
 
 def small_int(value: Value) -> int | None:

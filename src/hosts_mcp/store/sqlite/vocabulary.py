@@ -99,6 +99,7 @@ class Vocabulary:
         order = sorted(range(len(ids)), key=ids.__getitem__)
         in_order = [ids[i] for i in order]
         layout = self._layout(source, in_order, tuple(slots[i] for i in order), arrived_ns)
+        self.plan(layout)  # what cannot be planned must fail here, in its own request
         if order == list(range(len(ids))):
             return Arrangement(layout, None, slots)
         return Arrangement(layout, itemgetter(*order), slots)
