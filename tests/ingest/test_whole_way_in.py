@@ -173,8 +173,11 @@ def test_a_host_that_comes_back_after_its_data_was_let_go_is_stored_under_ids_th
         asyncio.run(running.accept(replace(again, arrived_ns=now)))
     db = sqlite3.connect(tmp_path / "x.db")
     segments = [segment for (blob,) in db.execute("SELECT v FROM scrape") for segment in unpack(blob)]
-    entities, layouts = ({row[0] for row in db.execute(f"SELECT id FROM {table}")} for table in ("entity", "layout"))
+    hosts, entities, layouts = (
+        {row[0] for row in db.execute(f"SELECT id FROM {table}")} for table in ("host", "entity", "layout")
+    )
     db.close()
     assert segments
+    assert len(hosts) == 1
     assert {segment.entity for segment in segments} <= entities
     assert {segment.layout for segment in segments} <= layouts

@@ -123,8 +123,8 @@ class Placer:
 
     def flush(self) -> None:
         """Write what the hosts' rows and the arrival counters have to say; before every commit."""
-        for host_id, news in self._group.news.items():
-            self._update(host_id, news)
+        updated = [host for host_id, news in self._group.news.items() if (host := self._updated(host_id, news))]
+        self._writer.note_hosts(updated)
         if self._group.rejoin:
             self._join_again()
         for (signal, what, service, kept), count in self._group.arrived.items():
@@ -241,22 +241,21 @@ class Placer:
             return
         self._inventory.seen(host_id, arrived_ns, time_ns)
 
-    def _update(self, host_id: int, news: _News) -> None:
+    def _updated(self, host_id: int, news: _News) -> Host | None:
+        """The host with its news; None where it is gone or there are none."""
         host = self._inventory.hosts.get(host_id)
         if host is None:
-            return
+            return None
         self._writer.seen(news.entity, news.oldest_ns, news.newest_ns, news.arrived_ns)
-        usual = self._usual_lag(host_id, news.lag_ns, news.arrived_ns)
         alive = fresh(news.lag_ns, usual_lag_ns=host.usual_lag_ns, interval_ns=host.interval_ns)
-        changed = replace(
-            host,
-            newest_ns=max(host.newest_ns or 0, news.newest_ns),
-            last_arrived_ns=max(host.last_arrived_ns, news.arrived_ns if alive else 0),
-            usual_lag_ns=usual,
-        )
-        if changed != host:
-            self._writer.update_host(changed)
-            self._inventory.put(changed)
+        newest = max(host.newest_ns or 0, news.newest_ns)
+        arrived = max(host.last_arrived_ns, news.arrived_ns if alive else 0)
+        usual = self._usual_lag(host_id, news.lag_ns, news.arrived_ns)
+        if (newest, arrived, usual) == (host.newest_ns, host.last_arrived_ns, host.usual_lag_ns):
+            return None
+        changed = replace(host, newest_ns=newest, last_arrived_ns=arrived, usual_lag_ns=usual)
+        self._inventory.put(changed)
+        return changed
 
     def _usual_lag(self, host_id: int, lag_ns: int, arrived_ns: int) -> int:
         """Smallest lag of this hour and the one before, by arrival."""

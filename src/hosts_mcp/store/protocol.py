@@ -470,6 +470,9 @@ class StoreWriter(Protocol):
         ...
 
     def update_host(self, host: Host) -> None: ...
+    def note_hosts(self, hosts: Sequence[Host]) -> None:
+        """As `update_host`, where nothing but their newest point, last arrival and usual lag have changed."""
+        ...
 
     def entity(
         self,

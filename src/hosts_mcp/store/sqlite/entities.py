@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from hashlib import blake2b
@@ -88,6 +88,15 @@ class Directory:
             _record(host),
         )
         self._db.execute("DELETE FROM forgotten WHERE host_id = ?", (host.id,))
+
+    def note_hosts(self, hosts: Sequence[Host]) -> None:
+        present = self._db.executemany(
+            "UPDATE host SET newest_ns = ?, last_arrived_ns = ?, usual_lag_ns = ? WHERE id = ?",
+            [(host.newest_ns, host.last_arrived_ns, host.usual_lag_ns, host.id) for host in hosts],
+        ).rowcount
+        if present < len(hosts):
+            for host in hosts:
+                self.update_host(host)
 
     # ---- entities
 

@@ -159,6 +159,10 @@ class SqliteWriter:
         self._directory.update_host(host)
 
     @_or_busy
+    def note_hosts(self, hosts: Sequence[Host]) -> None:
+        self._directory.note_hosts(hosts)
+
+    @_or_busy
     def entity(
         self,
         kind: EntityKind,
