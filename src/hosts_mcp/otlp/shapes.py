@@ -85,7 +85,10 @@ class _Seen:
         self.places = {wire: place for place, wire in enumerate(attributes)}
         self.may_be_loose = len(set(orders)) == 1 and len(self.places) == len(slots) > 1
         if self.may_be_loose:
-            self.read = orders[0].framed.unpack_from
+            order, lengths = orders[0], {orders[0].end + len(wire) for wire in attributes}
+            self.read, self.tag = order.framed.unpack_from, order.tags[1]
+            self.sizes = {bytes((0x0A, n, order.tags[0])): 2 + n for n in lengths if n < 128}
+            """How a point in its list begins -> its size there."""
 
 
 class _Part(NamedTuple):
@@ -188,23 +191,24 @@ class _Shape:
 
 def _loose(wire: bytes, known: _Seen) -> tuple[list[bytes], list[float]] | None:
     """Clocks and values of the points in `wire`, in their known order; None unless they are the same series."""
-    order, places, read = known.orders[0], known.places, known.read
-    clocks: list[Any] = [None] * len(places)
-    values: list[Any] = [None] * len(places)
-    tags, end, clock_first = order.tags, order.end + 2, order.clock_first
+    places, sizes, read, end, tag = known.places, known.sizes, known.read, known.orders[0].end + 2, known.tag
+    firsts: list[Any] = [None] * len(places)
+    seconds: list[Any] = [None] * len(places)
     at = 0
     try:
-        while at < len(wire):
-            listed, length, tag, first, between, second = read(wire, at)
-            behind = at + 2 + length
+        for _ in places:
+            head, first, between, second = read(wire, at)
+            behind = at + sizes[head]
             place = places[wire[at + end : behind]]
-            if listed != 0x0A or (tag, between) != tags:
+            if between != tag:
                 return None
-            clocks[place], values[place] = (first, second) if clock_first else (second, first)
+            firsts[place], seconds[place] = first, second
             at = behind
     except (struct.error, KeyError):
         return None
-    return None if None in clocks or at > len(wire) else (clocks, values)
+    if at != len(wire) or None in firsts:
+        return None
+    return (firsts, seconds) if known.orders[0].clock_first else (seconds, firsts)
 
 
 class _Family:

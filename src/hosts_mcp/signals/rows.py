@@ -203,12 +203,16 @@ def _share_of(parts: Mapping[str, int]) -> _Share | None:
     used, free, avail, size = (parts.get(label) for label in ("used", "free", "avail", "size"))
     if len(parts.keys() & {"used", "free", "avail", "size"}) < 2:
         return None
+    takeable = free if avail is None else avail
+    if used is not None and takeable is not None:
+        return lambda v: counting.share_of(v[used], v[takeable])
     return lambda v: counting.used_share(*(None if p is None else v[p] for p in (used, free, avail, size)))
 
 
 def _fullest(shares: Sequence[_Share]) -> _Reduce:
     def step(values: Sequence[float]) -> float:
-        return max((share for one in shares if (share := one(values)) is not None), default=nan)
+        known = [share for one in shares if (share := one(values)) is not None]
+        return max(known) if known else nan
 
     return step
 

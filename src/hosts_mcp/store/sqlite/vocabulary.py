@@ -6,6 +6,7 @@ import sqlite3
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
@@ -23,12 +24,17 @@ _ARRANGEMENTS = 5_000
 Reorder = Callable[[Any], tuple[float, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     id: int
     source: str
     slots: tuple[Slot, ...]
     """In the order of the values."""
+
+    @cached_property
+    def plan(self) -> RowPlan:
+        """How its values become columns of the wide row."""
+        return plan(self.slots, self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,6 @@ class Vocabulary:
         self._arrangements: dict[tuple[str, tuple[int, ...]], Arrangement] = {}
         self._recent: dict[tuple[str, int], Arrangement] = {}
         self._identities: dict[int, tuple[Slot, int]] = {}
-        self._plans: dict[int, RowPlan] = {}
         self._used: dict[int, int] = {}
 
     def arrange(self, source: str, slots: tuple[Slot, ...], arrived_ns: int) -> Arrangement:
@@ -99,7 +104,7 @@ class Vocabulary:
         order = sorted(range(len(ids)), key=ids.__getitem__)
         in_order = [ids[i] for i in order]
         layout = self._layout(source, in_order, tuple(slots[i] for i in order), arrived_ns)
-        self.plan(layout)  # what cannot be planned must fail here, in its own request
+        _ = layout.plan  # what cannot be planned must fail here, in its own request
         if order == list(range(len(ids))):
             return Arrangement(layout, None, slots)
         return Arrangement(layout, itemgetter(*order), slots)
@@ -155,13 +160,6 @@ class Vocabulary:
         if found is None:
             found = read_layout(self._db, number)
             self._ledger.remember(self._by_id, number, found)
-        return found
-
-    def plan(self, layout: Layout) -> RowPlan:
-        found = self._plans.get(layout.id)
-        if found is None:
-            found = plan(layout.slots, layout.source)
-            self._ledger.remember(self._plans, layout.id, found)
         return found
 
 
