@@ -164,7 +164,8 @@ class Placer:
 
     def _sort(self, group: PointGroup) -> tuple[str, _Kinds]:
         """Source and kinds of a group. The decoder gives the same series as the same tuple, again and again."""
-        is_process = group.resource.text("process.pid") is not None
+        resource = group.resource
+        is_process = "process.pid" in resource.attributes and resource.text("process.pid") is not None
         key = (id(group.slots), group.scope, is_process)
         found = self._sorted.get(key)
         if found is None:

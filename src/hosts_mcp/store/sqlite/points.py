@@ -78,6 +78,7 @@ class PointWriter:
         """Write what waits; the number of points."""
         if not self._waiting:
             return 0
+        self.vocabulary.use({waiting[4].id for waiting in self._waiting}, max(waiting[2] for waiting in self._waiting))
         by_tick: dict[tuple[int, int], list[_Waiting]] = defaultdict(list)
         for waiting in self._waiting:
             by_tick[waiting[:2]].append(waiting)

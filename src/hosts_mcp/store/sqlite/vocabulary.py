@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -90,9 +90,16 @@ class Vocabulary:
                 self._ledger.remember(self._arrangements, key, found)
             if found.arrived is slots:
                 self._ledger.remember(self._recent, recent, found)
-        if arrived_ns - self._used[found.layout.id] > DAY_NS:
-            self._touch(found.layout.id, arrived_ns)
         return found
+
+    def use(self, layouts: Iterable[int], arrived_ns: int) -> None:
+        """Points of these layouts arrived: what is in use is not swept away."""
+        for layout in layouts:
+            if arrived_ns - self._used.get(layout, 0) > DAY_NS:
+                self._db.execute(
+                    "UPDATE layout SET last_arrived_ns = max(last_arrived_ns, ?) WHERE id = ?", (arrived_ns, layout)
+                )
+                self._used[layout] = arrived_ns
 
     def _arrange(self, source: str, slots: tuple[Slot, ...], arrived_ns: int) -> Arrangement:
         if len(self._identities) > REMEMBERED:
@@ -149,10 +156,6 @@ class Vocabulary:
         return _rowid(
             self._db.execute("INSERT INTO layout (source, slots, last_arrived_ns) VALUES (?, ?, ?)", (*key, arrived_ns))
         )
-
-    def _touch(self, layout: int, arrived_ns: int) -> None:
-        self._db.execute("UPDATE layout SET last_arrived_ns = ? WHERE id = ?", (arrived_ns, layout))
-        self._used[layout] = arrived_ns
 
     def layout(self, number: int) -> Layout:
         """A layout by its number, as found in a stored segment."""
