@@ -376,8 +376,8 @@ def test_a_quiet_host_that_reports_everything_has_no_findings() -> None:
     ("name", "value"),
     [
         ("memory_used_ratio", 0.9), ("filesystem_used_ratio", 0.9), ("inodes_used_ratio", 0.9),
-        ("cpu_busy_ratio", 0.85), ("load_1m", 6.0), ("cpu_steal_ratio", 0.1), ("cpu_iowait_ratio", 0.2), ("disk_busy_ratio", 0.9),
-        ("swap_in_bytes_per_second", 500_000.0), ("swap_used_ratio", 0.8),
+        ("cpu_busy_ratio", 0.85), ("load_1m", 6.0), ("cpu_steal_ratio", 0.1), ("cpu_iowait_ratio", 0.2),
+        ("disk_busy_ratio", 0.9), ("swap_in_bytes_per_second", 500_000.0), ("swap_used_ratio", 0.8),
     ],
 )  # fmt: skip
 def test_what_may_begin_on_a_quiet_host_is_seen_at_a_glance(name: str, value: float) -> None:

@@ -148,7 +148,9 @@ class _Form:
         if found is None:
             if len(self._divisions) >= _DIVISIONS_PER_FORM:
                 self._divisions.clear()
-            places = [[at for at, other in enumerate(pattern) if other == n] for n in range(len(distinct))]
+            places: list[list[int]] = [[] for _ in distinct]
+            for at, n in enumerate(pattern):
+                places[n].append(at)
             found = self._divisions[pattern] = [_Part(tuple(self.slots[i] for i in at), _picks(at)) for at in places]
         return found
 
