@@ -69,13 +69,23 @@ class SimulatedHost:
                 self._rng.shuffle(order)
             points = [Point(a, len(values) + i, clock) for i, a in enumerate(order)]
             self._counts += self._rng.randrange(1, 4096)
-            values += [self._counts + i if integer else (self._counts + i) / 100 for i in range(len(points))]
+            for i, point in enumerate(points):
+                is_still = name in _STILL and not _FREE.intersection(point.attributes)
+                value = i if is_still else self._counts + i
+                values.append(value if integer else value / 100)
             metrics.append(Metric(name, kind, unit, f"What {name} says about the host.", integer, points))  # type: ignore[arg-type]
         frame = resource_metrics(resource, SCHEMA, f"{SCOPE}{scraper}scraper", VERSION, metrics, BOOT_NS, self._order)
         begun = time_ns + self._rng.randrange(50_000, 1_000_000)
         return frame.fill(values, (begun, begun + 137_000))
 
 
+_STILL = frozenset({
+    "system.cpu.time", "system.disk.io_time", "system.disk.weighted_io_time", "system.network.dropped",
+    "system.network.errors", "system.memory.usage", "system.paging.operations",
+    *(f"system.cpu.load_average.{m}m" for m in (1, 5, 15)),
+})  # fmt: skip
+_FREE = frozenset({("state", "idle"), ("state", "free")})
+"""What moves on a busy box: most boxes are idle, and what the server makes of an alarm would be measured instead."""
 _SHUFFLED = frozenset({"disk", "processes", "network"})
 _PROCESS: list[_Row] = [
     ("process.cpu.time", "counter", "s", False, _product(("state", ("user", "system", "wait"))), 0),
@@ -132,19 +142,23 @@ def _scrapers(cpus: int, disks: Sequence[str]) -> dict[str, list[_Row]]:
     }  # fmt: skip
 
 
-def scrapes(hosts: Sequence[SimulatedHost], rounds: int, *, every_ns: int = 10**10) -> Iterator[tuple[int, bytes]]:
+def scrapes(
+    hosts: Sequence[SimulatedHost], rounds: int, *, every_ns: int = 10**10, begin_ns: int = BOOT_NS + 3600 * 10**9
+) -> Iterator[tuple[int, bytes]]:
     """(time, request) of every host in turn, `rounds` times."""
     for number in range(rounds):
         for host in hosts:
-            time_ns = BOOT_NS + 3600 * 10**9 + number * every_ns
+            time_ns = begin_ns + number * every_ns
             yield time_ns, host.scrape(time_ns)
 
 
-def batched(hosts: Sequence[SimulatedHost], rounds: int, points: int = 8_192) -> Iterator[tuple[int, bytes]]:
+def batched(
+    hosts: Sequence[SimulatedHost], rounds: int, points: int = 8_192, *, begin_ns: int = BOOT_NS + 3600 * 10**9
+) -> Iterator[tuple[int, bytes]]:
     """(time of the first, request) as a gateway's batch processor sends them: whole scrapes up to so many points."""
     per_batch = max(1, points // hosts[0].points)
     waiting: list[tuple[int, bytes]] = []
-    for one in scrapes(hosts, rounds):
+    for one in scrapes(hosts, rounds, begin_ns=begin_ns):
         waiting.append(one)
         if len(waiting) == per_batch:
             yield waiting[0][0], b"".join(body for _, body in waiting)

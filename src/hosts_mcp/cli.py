@@ -105,6 +105,11 @@ def _flags(given: Mapping[str, Any]) -> list[str]:
     return words
 
 
+YOUNG_OBJECTS = 10_000
+"""So many new containers are looked through for cycles at a time, not Python's 700: a request makes thousands that wait
+for their commit, and none of them is garbage before."""
+
+
 @contextmanager
 def _quick_imports() -> Iterator[None]:
     """Importing makes many objects and no garbage: collecting between them costs a third of the time."""
@@ -113,6 +118,7 @@ def _quick_imports() -> Iterator[None]:
         yield
     finally:
         gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS)
         gc.enable()
 
 

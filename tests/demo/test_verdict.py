@@ -29,10 +29,10 @@ def told(options: Options, folder: Path, nights_before: tuple[int, ...] = (0,)) 
 
     async def tell() -> list[dict[str, Any]]:
         async with Ingest(settings) as ingest:
-            group: list[asyncio.Task[Any]] = []
+            group: list[asyncio.Future[Any]] = []
             for sent in story.past(NOW_NS):
                 request = Request(Signal(sent.signal), sent.body, "protobuf", "127.0.0.1", sent.time_ns)
-                group.append(asyncio.create_task(ingest.accept(request)))  # type: ignore[arg-type]
+                group.append(asyncio.ensure_future(ingest.accept(request)))
                 if len(group) == 200:
                     await asyncio.gather(*group)
                     group.clear()

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import random
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from hosts_mcp.ingest.pipeline import Pipeline
 from hosts_mcp.otlp.batch import PointGroup
 from hosts_mcp.otlp.transport import Busy, Reply, Request, Signal, Undecodable
 from hosts_mcp.store.sqlite import SqliteWriter, open_reader, open_writer
+from hosts_mcp.store.sqlite.segments import unpack
 from recordings import requests_in
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "recorded"
@@ -32,12 +34,13 @@ def pipeline(path: Path) -> Iterator[Pipeline]:
         running.stop()
 
 
-def send(path: Path, requests: list[Request]) -> list[Reply]:
-    async def run(running: Pipeline) -> list[Reply]:
-        return await asyncio.gather(*(running.accept(request) for request in requests))
+async def accepted(running: Pipeline, *requests: Request) -> list[Reply]:
+    return await asyncio.gather(*(running.accept(request) for request in requests))
 
+
+def send(path: Path, requests: list[Request]) -> list[Reply]:
     with pipeline(path) as running:
-        return asyncio.run(run(running))
+        return asyncio.run(accepted(running, *requests))
 
 
 def recorded(name: str) -> list[Request]:
@@ -157,4 +160,25 @@ def test_a_stopped_pipeline_asks_the_sender_to_come_again(tmp_path: Path) -> Non
     with pipeline(tmp_path / "x.db") as running:
         pass
     with pytest.raises(Busy):
-        asyncio.run(running.accept(recorded("v0.160-grpc-nobatch.otlp.gz")[0]))
+        asyncio.run(accepted(running, recorded("v0.160-grpc-nobatch.otlp.gz")[0]))
+
+
+def test_a_host_that_comes_back_after_its_data_was_let_go_is_stored_under_ids_that_exist(tmp_path: Path) -> None:
+    now, day = time.time_ns(), 86_400 * 10**9
+    (once, *_, again) = recorded("v0.160-grpc-nobatch.otlp.gz")
+
+    with pipeline(tmp_path / "x.db") as running:
+        asyncio.run(accepted(running, replace(once, arrived_ns=now - 60 * day)))
+        while running.submit(lambda w: w.retain(now, 7 * day, 30 * day, 10**12)).result():
+            pass
+        asyncio.run(accepted(running, replace(again, arrived_ns=now)))
+    db = sqlite3.connect(tmp_path / "x.db")
+    segments = [segment for (blob,) in db.execute("SELECT v FROM scrape") for segment in unpack(blob)]
+    hosts, entities, layouts = (
+        {row[0] for row in db.execute(f"SELECT id FROM {table}")} for table in ("host", "entity", "layout")
+    )
+    db.close()
+    assert segments
+    assert len(hosts) == 1
+    assert {segment.entity for segment in segments} <= entities
+    assert {segment.layout for segment in segments} <= layouts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -325,3 +326,16 @@ def test_memory_is_bounded_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> No
         generations.add(id(decode._shapes))
         assert decode._shapes._weight <= 60
     assert len(generations) > 1
+
+
+def test_points_that_all_have_a_time_of_their_own_do_not_cost_the_square_of_their_number() -> None:
+    message = ExportMetricsServiceRequest()
+    points = message.resource_metrics.add().scope_metrics.add().metrics.add(name="many").gauge.data_points
+    for i in range(20_000):
+        point = points.add(time_unix_nano=1_790_000_000 * 10**9 + i, as_double=1.0)
+        point.attributes.add(key="i").value.int_value = i
+    body = message.SerializeToString()
+    begun = time.process_time()
+    batch = decode_metrics(body, "protobuf")
+    assert time.process_time() - begun < 3  # the square of so many takes twice as long
+    assert readings(batch) == readings(walked(body))

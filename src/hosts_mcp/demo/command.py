@@ -104,12 +104,12 @@ async def _tell(server: Server, story: Story, now_ns: int, sent: AsyncIterator[O
 
 async def _load(ingest: Ingest, sent: AsyncIterator[Outgoing | None], progress: Any) -> None:
     """Everything up to the end of the story, in order, with a bounded number of requests under way."""
-    under_way: set[asyncio.Task[Any]] = set()
+    under_way: set[asyncio.Future[Any]] = set()
     async for one in sent:
         if one is None:
             break
         progress(one.time_ns)
-        under_way.add(asyncio.create_task(ingest.accept(_request(one))))  # type: ignore[arg-type]
+        under_way.add(asyncio.ensure_future(ingest.accept(_request(one))))
         if len(under_way) >= IN_FLIGHT:
             done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
+from functools import partial
+from operator import attrgetter
 
 from hosts_mcp.errors import AmbiguousName, NoSuchHost
 from hosts_mcp.hosts import joining, placing
@@ -16,25 +19,28 @@ _CANDIDATES = 5
 _NEAR = 0.5
 
 
+_INDEXED = attrgetter("key", "kind", "host_id", "name", "aliases", "node", "attributes")
+"""What the indexes look at: nearly every new value of a host has only a newer point."""
+
+
 class _Index:
     """Hosts by one kind of key, in the order of their ids."""
 
-    def __init__(self, keys: Callable[[Host], Iterable[str]]) -> None:
-        self._keys = keys
-        self._hosts: dict[str, dict[int, Host]] = {}
+    def __init__(self, hosts: Mapping[int, Host], keys: Callable[[Host], Iterable[str]]) -> None:
+        self._hosts, self._keys = hosts, keys
+        self._ids: dict[str, set[int]] = defaultdict(set)
 
     def put(self, old: Host | None, new: Host) -> None:
         for key in self._keys(old) if old is not None else ():
-            self._hosts.get(key, {}).pop(new.id, None)
+            self._ids[key].discard(new.id)
         for key in self._keys(new):
-            self._hosts.setdefault(key, {})[new.id] = new
+            self._ids[key].add(new.id)
 
     def get(self, key: str | None) -> list[Host]:
-        found = self._hosts.get(key or "")
-        return [found[i] for i in sorted(found)] if found else []
+        return [self._hosts[i] for i in sorted(self._ids.get(key or "", ()))]
 
     def items(self) -> Iterator[tuple[str, Host]]:
-        return ((key, host) for key, hosts in self._hosts.items() for host in hosts.values())
+        return ((key, self._hosts[i]) for key, ids in self._ids.items() for i in ids)
 
 
 class Inventory:
@@ -42,16 +48,15 @@ class Inventory:
 
     def __init__(self, hosts: Iterable[Host] = ()) -> None:
         self.hosts: dict[int, Host] = {}
-        self.by_key = _Index(lambda h: (h.key,))
-        self.by_id = _Index(lambda h: (h.host_id,) if h.host_id and h.kind in BOXES else ())
-        self.by_name = _Index(lambda h: {fold(n) for n in (h.name, *h.aliases)} if h.kind in BOXES else ())
-        self.by_short = _Index(
-            lambda h: {s for n in (h.name, *h.aliases) if (s := short(n))} if h.kind in BOXES else ()
-        )
-        self.by_node = _Index(lambda h: (fold(h.node),) if h.node and h.kind in BOXES else ())
-        self.by_workload = _Index(lambda h: h.attributes.get(WORKLOAD) or () if h.kind == "container" else ())
-        self.by_peer = _Index(lambda h: h.attributes.get(PEERS) or ())
-        self._by_any = _Index(lambda h: {fold(n) for n in (h.name, h.key, *h.aliases)})
+        by = partial(_Index, self.hosts)
+        self.by_key = by(lambda h: (h.key,))
+        self.by_id = by(lambda h: (h.host_id,) if h.host_id and h.kind in BOXES else ())
+        self.by_name = by(lambda h: {fold(n) for n in (h.name, *h.aliases)} if h.kind in BOXES else ())
+        self.by_short = by(lambda h: {s for n in (h.name, *h.aliases) if (s := short(n))} if h.kind in BOXES else ())
+        self.by_node = by(lambda h: (fold(h.node),) if h.node and h.kind in BOXES else ())
+        self.by_workload = by(lambda h: h.attributes.get(WORKLOAD) or () if h.kind == "container" else ())
+        self.by_peer = by(lambda h: h.attributes.get(PEERS) or ())
+        self._by_any = by(lambda h: {fold(n) for n in (h.name, h.key, *h.aliases)})
         self._indexes = (self.by_key, self.by_id, self.by_name, self.by_short, self.by_node, self.by_workload,
                          self.by_peer, self._by_any)  # fmt: skip
         self._seen: dict[int, tuple[int, int]] = {}
@@ -60,9 +65,10 @@ class Inventory:
 
     def put(self, host: Host) -> None:
         """Add a host or replace its older value (by `host.id`)."""
-        for index in self._indexes:
-            index.put(self.hosts.get(host.id), host)
-        self.hosts[host.id] = host
+        old, self.hosts[host.id] = self.hosts.get(host.id), host
+        if old is None or _INDEXED(old) != _INDEXED(host):
+            for index in self._indexes:
+                index.put(old, host)
 
     def seen(self, host_id: int, arrived_ns: int, newest_ns: int = 0) -> None:
         """Points of this host arrived, the newest of that time: cheap, for every request. Tells clone from rename."""

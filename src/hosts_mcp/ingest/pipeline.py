@@ -8,17 +8,19 @@ and then everybody in it is answered.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import queue
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import zip_longest
 from typing import Any, Protocol, TypeVar
 
+from hosts_mcp.ingest.inbox import Arrival, Inbox, Job
 from hosts_mcp.ingest.placing import Placer
 from hosts_mcp.otlp.decode import decode_logs, decode_metrics, decode_traces
 from hosts_mcp.otlp.transport import Busy, Reply, Request, Signal, Undecodable
@@ -27,26 +29,6 @@ from hosts_mcp.store.sqlite import SqliteWriter
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-GROUP_SECONDS = 0.020
-"""How long the first request of a group waits for company before the commit."""
-GROUP_BYTES = 8 * 1024 * 1024
-"""A group of this size is committed at once."""
-
-
-@dataclass(slots=True)
-class _Arrival:
-    request: Request
-    done: Future[Reply]
-    began: float
-    """`time.perf_counter` when it was queued."""
-
-
-@dataclass(slots=True)
-class _Job:
-    work: Callable[[SqliteWriter], Any]
-    done: Future[Any]
-    forgets: bool
 
 
 @dataclass(slots=True)
@@ -90,10 +72,9 @@ class Pipeline:
 
     def __init__(self, open_writer: Callable[[], SqliteWriter]) -> None:
         self._open_writer = open_writer
-        self._queue: queue.SimpleQueue[_Arrival | _Job | None] = queue.SimpleQueue()
+        self._inbox = Inbox()
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._opened: Future[None] = Future()
-        self._stopping = False
         self.counters = Counters()
         self.refusing: str | None = None
         """Why the last commit failed (disk full, file locked …); None while commits succeed."""
@@ -101,7 +82,7 @@ class Pipeline:
     @property
     def queued(self) -> int:
         """Requests and jobs that wait for the writer thread."""
-        return self._queue.qsize()
+        return len(self._inbox)
 
     def start(self) -> None:
         """Open the file and begin. Raises what opening raised."""
@@ -110,31 +91,22 @@ class Pipeline:
 
     def stop(self) -> None:
         """Commit what is queued, close the file, end the thread."""
-        self._stopping = True
-        self._queue.put(None)
+        self._inbox.close()
         self._thread.join()
 
-    async def accept(self, request: Request) -> Reply:
-        """Store one request and return once it is committed. Raises Undecodable or Busy."""
-        if self._stopping:
-            raise Busy("The server is stopping.")
-        # Shielded: a sender that hangs up must not unmake the answer of what is being committed.
-        return await asyncio.shield(self._queued(request))
-
-    def _queued(self, request: Request) -> asyncio.Future[Reply]:
-        """Apart from `accept`, where a refusal's traceback would keep the arrival, its body and the refusal itself
-        in a cycle: refused bodies filled memory until the collector of cycles came."""
-        arrival = _Arrival(request, Future(), time.perf_counter())
-        self._queue.put(arrival)
-        return asyncio.wrap_future(arrival.done)
+    def accept(self, request: Request) -> asyncio.Future[Reply]:
+        """Store one request; the future, of the running event loop, is done once it is committed. It may raise
+        Undecodable or Busy. A sender that hangs up may cancel it: what is being committed stays committed."""
+        done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        if not self._inbox.put(Arrival(request, done, time.perf_counter())):
+            done.set_exception(Busy("The server is stopping."))
+        return done
 
     def submit(self, work: Callable[[SqliteWriter], T], *, forgets: bool = False) -> Future[T]:
         """Run a job in the writer thread, inside a transaction of its own. `forgets`: it may remove hosts."""
-        job = _Job(work, Future(), forgets)
-        if self._stopping:
+        job = Job(work, Future(), forgets)
+        if not self._inbox.put(job):
             job.done.set_exception(Busy("The server is stopping."))
-        else:
-            self._queue.put(job)
         return job.done
 
     # ---- the writer thread ------------------------------------------------------------------------------------
@@ -147,71 +119,51 @@ class Pipeline:
             self._opened.set_exception(error)
             return
         self._opened.set_result(None)
-        running = True
-        while running:
-            item = self._queue.get()
-            if isinstance(item, _Arrival):
-                item = self._commit_group(self._gather(item))
-            if isinstance(item, _Job):
-                self._run_job(item)
-            elif item is None:
-                running = not self._stopping
-        self._refuse_rest()
+        while (taken := self._inbox.take()) is not None:
+            if isinstance(taken, Job):
+                self._run_job(taken)
+            else:
+                self._commit_group(taken)
+            del taken  # what is stored or refused must not stay in memory until something else comes
         self._writer.close()
 
-    def _gather(self, first: _Arrival) -> tuple[list[_Arrival], _Job | None]:
-        """Further requests that come within GROUP_SECONDS; a job ends the group and runs after it."""
-        group, size = [first], len(first.request.body)
-        deadline = time.monotonic() + GROUP_SECONDS
-        while size < GROUP_BYTES:
-            wait = deadline - time.monotonic()
-            try:
-                item = self._queue.get(timeout=wait) if wait > 0 else self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if item is None or isinstance(item, _Job):
-                if item is None:
-                    self._queue.put(None)
-                    break
-                return group, item
-            group.append(item)
-            size += len(item.request.body)
-        return group, None
-
-    def _commit_group(self, gathered: tuple[list[_Arrival], _Job | None]) -> _Job | None:
-        group, job = gathered
+    def _commit_group(self, group: list[Arrival]) -> None:
         began = time.perf_counter()
+        answers: list[Reply | Undecodable] = []
         try:
             self._writer.begin()
-            stored = ((arrival, self._store(arrival)) for arrival in group)
-            answers = [(arrival, reply) for arrival, reply in stored if reply is not None]
+            for arrival in group:
+                answers.append(self._store(arrival.request))  # noqa: PERF401 - those before a failure are kept
             self.placer.flush()
             self._writer.commit()
         except Exception as error:
-            self._fail(group, error)
-            return job
+            self._failed(len(group), error)
+            _answer((arrival.done, self._instead(answer)) for arrival, answer in zip_longest(group, answers))
+            return
         self.refusing = None
         now = time.perf_counter()
         self.counters.commits += 1
         self.counters.commit_seconds += now - began
         self.counters.ack_seconds += sum(now - arrival.began for arrival in group)
         self.counters.commit_lag_seconds = round(now - group[0].began, 6)
-        for arrival, reply in answers:
-            _answer(arrival.done, reply)
-        return job
+        _answer((arrival.done, answer) for arrival, answer in zip(group, answers, strict=True))
 
-    def _store(self, arrival: _Arrival) -> Reply | None:
-        """One request inside the group's transaction; None when it was refused and already answered."""
-        request, count = arrival.request, self.counters
+    def _instead(self, answer: Reply | Undecodable | None) -> Busy | Undecodable:
+        """What a sender is told when nothing of the group is stored: to keep its data, unless that was refused."""
+        if isinstance(answer, Undecodable):
+            return answer
+        return Busy(f"The database refuses writes: {self.refusing}", retry_after_seconds=2.0)
+
+    def _store(self, request: Request) -> Reply | Undecodable:
+        """One request inside the group's transaction: its acknowledgement, or why it is refused."""
+        count = self.counters
         try:
             batch = _DECODERS[request.signal](request.body, request.encoding)
         except Undecodable as error:
             count.undecodable += 1
-            _fail(arrival.done, Undecodable(str(error)))  # without a traceback, for the same reason
-            return None
+            return Undecodable(str(error))  # without a traceback, which would keep the body
         except Exception as error:
-            self._defect(arrival, error)
-            return None
+            return self._defect(request, error)
         digest = blake2b(request.body, digest_size=16, key=request.signal.encode()).digest()
         self._writer.savepoint()
         try:
@@ -224,35 +176,31 @@ class Pipeline:
         except Exception as error:
             self._writer.undo()
             self.placer.undo()
-            self._defect(arrival, error)
-            return None
+            return self._defect(request, error)
         count.requests += 1
         count.bytes += len(request.body)
         count.rejected += reply.rejected
         _count_items(count, batch)
         return reply
 
-    def _defect(self, arrival: _Arrival, error: Exception) -> None:
+    def _defect(self, request: Request, error: Exception) -> Undecodable:
         """A defect of ours. Refusing for good keeps a poisonous request from being retried for ever."""
-        request = arrival.request
         log.error("a %s request of %d bytes could not be stored", request.signal, len(request.body), exc_info=error)
         self.counters.defects += 1
-        _fail(arrival.done, Undecodable("The server could not store this request; its log says why."))
+        return Undecodable("The server could not store this request; its log says why.")
 
-    def _fail(self, group: list[_Arrival], error: Exception) -> None:
-        """The group's transaction failed: nothing of it is stored, every sender keeps its data and retries."""
+    def _failed(self, requests: int, error: Exception) -> None:
+        """The group's transaction failed: nothing of it is stored."""
         self.counters.failed_commits += 1
         self.refusing = str(error) or type(error).__name__
-        log.error("commit failed, asking %d senders to retry: %s", len(group), self.refusing)
+        log.error("commit failed, asking %d senders to retry: %s", requests, self.refusing)
         try:
             self._writer.rollback()
         except Exception:
             log.exception("rollback failed")
         self.placer.reset()
-        for arrival in group:
-            _fail(arrival.done, Busy(f"The database refuses writes: {self.refusing}", retry_after_seconds=2.0))
 
-    def _run_job(self, job: _Job) -> None:
+    def _run_job(self, job: Job) -> None:
         if not job.done.set_running_or_notify_cancel():
             return
         try:
@@ -268,15 +216,6 @@ class Pipeline:
             self.placer.reset()
         job.done.set_result(result)
 
-    def _refuse_rest(self) -> None:
-        while True:
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                return
-            if item is not None:
-                _fail(item.done, Busy("The server is stopping."))
-
 
 def _count_items(count: Counters, batch: Any) -> None:
     if hasattr(batch, "groups"):
@@ -289,11 +228,21 @@ def _count_items(count: Counters, batch: Any) -> None:
         count.logs += len(batch.records)
 
 
-def _answer(future: Future[Any], result: Any) -> None:
-    if not future.done():
-        future.set_result(result)
+def _answer(answers: Iterable[tuple[asyncio.Future[Reply], Reply | Exception]]) -> None:
+    """Every sender its answer, in the event loop it waits in, which is woken once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Reply], Reply | Exception]]] = defaultdict(list)
+    for done, answer in answers:
+        by_loop[done.get_loop()].append((done, answer))
+    for loop, own in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_settle, own)
 
 
-def _fail(future: Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
+def _settle(answers: Iterable[tuple[asyncio.Future[Reply], Reply | Exception]]) -> None:
+    for done, answer in answers:
+        if done.done():
+            continue  # its sender has hung up
+        if isinstance(answer, Exception):
+            done.set_exception(answer)
+        else:
+            done.set_result(answer)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from hosts_mcp.hosts.identity import Inventory, hosts_on_points, identify, process_identity
 from hosts_mcp.hosts.status import fresh
@@ -39,6 +39,18 @@ UNIDENTIFIED = (
 )
 
 
+_Tally = tuple[str, str, str | None, bool]
+"""Signal, what, service and whether it is kept: under this it is counted what arrives."""
+
+
+class _Route(NamedTuple):
+    """Where points go, as it was found out when the first of their kind came; without an entity they only count."""
+
+    tally: _Tally
+    host_id: int = 0
+    entity: int | None = None
+
+
 @dataclass(slots=True)
 class _News:
     """What the transaction under way learned of a host, whose row of entities is `entity`."""
@@ -61,7 +73,7 @@ class _Learned:
     """What requests had to say beside their points and spans; written before the commit."""
 
     news: dict[int, _News] = field(default_factory=dict)
-    arrived: Counter[tuple[str, str, str | None, bool]] = field(default_factory=Counter)
+    arrived: Counter[_Tally] = field(default_factory=Counter)
     rejoin: bool = False
 
     def add(self, other: _Learned) -> None:
@@ -80,8 +92,10 @@ class Placer:
     def reset(self) -> None:
         """Forget everything and read the inventory anew (after a rollback, or when hosts were removed)."""
         self._inventory = Inventory(self._writer.hosts())
-        self._places: dict[tuple[Any, ...], int] = {}
-        self._sorted: dict[tuple[int, str, bool], tuple[tuple[Slot, ...], str, _Kinds]] = {}
+        self._generation = self._writer.generation
+        self._routes: dict[tuple[Any, ...], _Route] = {}
+        self._sorted: dict[tuple[int, str, bool], tuple[tuple[str, _Kinds], tuple[Slot, ...]]] = {}
+        """With the series whose identity is in the key."""
         self._lags: dict[int, tuple[int, int, int]] = {}
         self._arrived_ns = 0
         self._joined: set[bytes] = set()
@@ -98,6 +112,9 @@ class Placer:
         """Hand everything in the batch to the writer; what is refused or worth a warning stands in the reply."""
         self._arrived_ns = max(self._arrived_ns, request.arrived_ns)
         self._learned = _Learned()
+        if self._generation != self._writer.generation:
+            self._generation = self._writer.generation
+            self._routes.clear()
         if isinstance(batch, MetricsBatch):
             reply = self._metrics(request, batch)
         elif isinstance(batch, TracesBatch):
@@ -109,8 +126,8 @@ class Placer:
 
     def flush(self) -> None:
         """Write what the hosts' rows and the arrival counters have to say; before every commit."""
-        for host_id, news in self._group.news.items():
-            self._update(host_id, news)
+        updated = [host for host_id, news in self._group.news.items() if (host := self._updated(host_id, news))]
+        self._writer.note_hosts(updated)
         if self._group.rejoin:
             self._join_again()
         for (signal, what, service, kept), count in self._group.arrived.items():
@@ -128,112 +145,121 @@ class Placer:
     # ---- metrics ----------------------------------------------------------------------------------------------
 
     def _metrics(self, request: Request, batch: MetricsBatch) -> Reply:
-        unidentified = False
+        arrived, arrived_ns, hosts = self._learned.arrived, request.arrived_ns, set[int]()
         for group in batch.groups:
             source, kinds = self._sort(group)
-            for kind, positions in kinds:
-                part = group if positions is None else _pick(group, positions)
-                host = self._keep(request, kind, part, source)
-                unidentified |= host is not None and host.kind == "unidentified"
-                self._learned.arrived[_tally(part, source, host is not None)] += len(part.values)
+            for kind, at in kinds:
+                whole = group if at is None else _pick(group, at)
+                for route, part in self._routed(request, kind, whole, source):
+                    arrived[route.tally] += len(part.values)
+                    if route.entity is None:
+                        continue
+                    hosts.add(route.host_id)
+                    if kind == "process":
+                        self._writer.seen(route.entity, part.time_ns, part.time_ns, arrived_ns)
+                    else:
+                        self._note(route.host_id, route.entity, part.time_ns, arrived_ns)
+                    self._writer.add_points(route.host_id, route.entity, source, part, arrived_ns)
         for (metric, data), count in batch.other_points.items():
-            self._learned.arrived["metrics", f"{_family(metric)} ({data})", None, False] += count
+            arrived["metrics", f"{_family(metric)} ({data})", None, False] += count
+        unidentified = any(self._inventory.hosts[host_id].kind == "unidentified" for host_id in hosts)
         return _reply(batch.rejected, UNIDENTIFIED if unidentified else "")
 
     def _sort(self, group: PointGroup) -> tuple[str, _Kinds]:
         """Source and kinds of a group. The decoder gives the same series as the same tuple, again and again."""
-        is_process = group.resource.text("process.pid") is not None
+        resource = group.resource
+        is_process = "process.pid" in resource.attributes and resource.text("process.pid") is not None
         key = (id(group.slots), group.scope, is_process)
         found = self._sorted.get(key)
         if found is None:
             if len(self._sorted) > REMEMBERED_SORTS:
                 self._sorted.clear()
             source = source_of(group.scope, group.slots)
-            found = self._sorted[key] = (group.slots, source, _by_kind(group.slots, source, is_process))
-        return found[1:]
+            kinds = _by_kind(group.slots, source, is_process)
+            found = self._sorted[key] = (source, kinds), group.slots
+        return found[0]
 
-    def _keep(self, request: Request, kind: Kind, group: PointGroup, source: str) -> Host | None:
-        """Store one group of one kind; None when it is only counted."""
-        if kind == "other" and (source == "app" or group.resource.text("service.name") is not None):
-            return None
-        if source in _NAMED_ON_POINTS and len(named := hosts_on_points(group.slots)) > 1:
-            parts = [_pick(group, positions) for positions in named.values()]
-            kept = [self._keep(request, kind, part, source) for part in parts]
-            return next((host for host in kept if host is not None), None)
-        host = self._host(request, kind, group, source)
-        if host is None:
-            return None
-        arrived_ns = request.arrived_ns
-        entity = (
-            self._process_of(host, group, arrived_ns) if kind == "process" else self._box_of(host, group, arrived_ns)
-        )
-        if entity is None:
-            return None
-        self._writer.add_points(host.id, entity, source, group, arrived_ns)
-        return host
+    def _routed(
+        self, request: Request, kind: Kind, group: PointGroup, source: str
+    ) -> Sequence[tuple[_Route, PointGroup]]:
+        """The route of a group of one kind; in parts where its points name several hosts."""
+        named = None
+        if source in _NAMED_ON_POINTS:
+            hosts = hosts_on_points(group.slots)
+            if len(hosts) > 1:
+                parts = [_pick(group, positions) for positions in hosts.values()]
+                return [found for part in parts for found in self._routed(request, kind, part, source)]
+            named = group.slots[0].get("host")
+        key = (group.resource.key, source, kind, request.peer, group.start_ns, named)
+        route = self._routes.get(key)
+        if route is None:
+            route = self._route(request, kind, group, source)
+            if route.entity is not None:  # else it is not remembered: its host may still come
+                if len(self._routes) > REMEMBERED:
+                    self._routes.clear()
+                self._routes[key] = route
+        return ((route, group),)
+
+    def _route(self, request: Request, kind: Kind, group: PointGroup, source: str) -> _Route:
+        service = group.resource.text("service.name")
+        is_only_counted = kind == "other" and (source == "app" or service is not None)
+        host = None if is_only_counted else self._host(request, kind, group, source)
+        entity = None if host is None else self._entity(host, kind, group, request.arrived_ns)
+        if host is None or entity is None:
+            return _Route(("metrics", _family(group.slots[0].metric), service, False))
+        return _Route(("metrics", source, service, True), host.id, entity)
 
     def _host(self, request: Request, kind: Kind, group: PointGroup, source: str) -> Host | None:
-        resource = group.resource
         boot_ns = 0 if kind == "process" else group.start_ns
-        named = group.slots[0].get("host") if source in _NAMED_ON_POINTS else None
-        key = (resource.key, source, request.peer, boot_ns, kind == "process", named)
-        if (known := self._places.get(key)) is not None:
-            return self._inventory.hosts[known]
-        identity = identify(resource, source=source, peer=request.peer, start_ns=boot_ns, slots=group.slots)
+        identity = identify(group.resource, source=source, peer=request.peer, start_ns=boot_ns, slots=group.slots)
         placement = self._inventory.place(identity, request.arrived_ns)
         for changed in placement.updated:
             self._writer.update_host(changed)
             self._inventory.put(changed)
         host = placement.host
-        if host is None:
-            return None  # not remembered: its host may still come
-        if placement.is_new:
+        if placement.is_new and host is not None:
             host = self._writer.add_host(replace(host, first_arrived_ns=request.arrived_ns))
             self._inventory.put(host)
         self._learned.rejoin |= placement.is_new or bool(placement.updated)
-        if len(self._places) > REMEMBERED:
-            self._places.clear()
-        self._places[key] = host.id
         return host
 
-    def _process_of(self, host: Host, group: PointGroup, arrived_ns: int) -> int | None:
-        """The entity of a process; None where the resource names none."""
+    def _entity(self, host: Host, kind: Kind, group: PointGroup, arrived_ns: int) -> int | None:
+        """A process, None where the resource names none; else the host itself. A workload's own row is its host row."""
+        seen = group.time_ns, arrived_ns
+        if kind != "process":
+            return self._writer.entity("host", host.id, b"", host.attributes, None, *seen)
         process = _process(group.resource, group.start_ns)
         if process is None:
             return None
-        return self._writer.entity(
-            "process", host.id, process.key, process.attributes, process.started_ns, group.time_ns, arrived_ns
-        )
+        return self._writer.entity("process", host.id, process.key, process.attributes, process.started_ns, *seen)
 
-    def _box_of(self, host: Host, group: PointGroup, arrived_ns: int) -> int:
-        """The entity of the host itself; of a workload too: its own row is its host row. Noted as seen at that time."""
-        time_ns, news = group.time_ns, self._learned.news.get(host.id)
-        if news is not None and news.oldest_ns <= time_ns <= news.newest_ns:
-            return news.entity
-        entity = self._writer.entity("host", host.id, b"", host.attributes, None, time_ns, arrived_ns)
-        seen = _News(entity, time_ns, time_ns, arrived_ns, arrived_ns - time_ns)
+    def _note(self, host_id: int, entity: int, time_ns: int, arrived_ns: int) -> None:
+        """The host itself was seen at that time."""
+        news = self._learned.news.get(host_id)
         if news is None:
-            self._learned.news[host.id] = seen
+            self._learned.news[host_id] = _News(entity, time_ns, time_ns, arrived_ns, arrived_ns - time_ns)
+        elif time_ns > news.newest_ns:
+            news.newest_ns, news.lag_ns = time_ns, arrived_ns - time_ns
         else:
-            news.add(seen)
-        self._inventory.seen(host.id, arrived_ns, time_ns)
-        return entity
+            news.oldest_ns = min(news.oldest_ns, time_ns)
+            return
+        self._inventory.seen(host_id, arrived_ns, time_ns)
 
-    def _update(self, host_id: int, news: _News) -> None:
+    def _updated(self, host_id: int, news: _News) -> Host | None:
+        """The host with its news; None where it is gone or there are none."""
         host = self._inventory.hosts.get(host_id)
         if host is None:
-            return
-        usual = self._usual_lag(host_id, news.lag_ns, news.arrived_ns)
+            return None
+        self._writer.seen(news.entity, news.oldest_ns, news.newest_ns, news.arrived_ns)
         alive = fresh(news.lag_ns, usual_lag_ns=host.usual_lag_ns, interval_ns=host.interval_ns)
-        changed = replace(
-            host,
-            newest_ns=max(host.newest_ns or 0, news.newest_ns),
-            last_arrived_ns=max(host.last_arrived_ns, news.arrived_ns if alive else 0),
-            usual_lag_ns=usual,
-        )
-        if changed != host:
-            self._writer.update_host(changed)
-            self._inventory.put(changed)
+        newest = max(host.newest_ns or 0, news.newest_ns)
+        arrived = max(host.last_arrived_ns, news.arrived_ns if alive else 0)
+        usual = self._usual_lag(host_id, news.lag_ns, news.arrived_ns)
+        if (newest, arrived, usual) == (host.newest_ns, host.last_arrived_ns, host.usual_lag_ns):
+            return None
+        changed = replace(host, newest_ns=newest, last_arrived_ns=arrived, usual_lag_ns=usual)
+        self._inventory.put(changed)
+        return changed
 
     def _usual_lag(self, host_id: int, lag_ns: int, arrived_ns: int) -> int:
         """Smallest lag of this hour and the one before, by arrival."""
@@ -335,11 +361,6 @@ def _pick(group: PointGroup, positions: Sequence[int]) -> PointGroup:
     return group._replace(
         slots=tuple(group.slots[i] for i in positions), values=tuple(group.values[i] for i in positions)
     )
-
-
-def _tally(group: PointGroup, source: str, kept: bool) -> tuple[str, str, str | None, bool]:
-    what = source if kept else _family(group.slots[0].metric)
-    return "metrics", what, group.resource.text("service.name"), kept
 
 
 def _family(metric: str) -> str:

@@ -130,6 +130,7 @@ class Held:
     async def until_stored(self, storing: Awaitable[T]) -> T:
         """Await the commit. When the sender goes away meanwhile, its bytes keep their room: they are still there."""
         self._storing = asyncio.ensure_future(storing)
+        del storing  # a refusal's traceback leads here: it must not find itself, see __aexit__
         return await asyncio.shield(self._storing)
 
     async def __aenter__(self) -> Held:

@@ -40,8 +40,8 @@ class Order(NamedTuple):
 
     @property
     def framed(self) -> Struct:
-        """Reads (tag of the list, length, tag, number, tag, number) of a point in its list."""
-        return Struct(f"<BBB{self.numbers}")
+        """Reads (tag of the list, length and tag; number, tag, number) of a point in its list."""
+        return Struct(f"<3s{self.numbers}")
 
 
 def _orders() -> Iterator[tuple[bytes, Order]]:

@@ -48,11 +48,8 @@ def walk_scope(
         _gather(metric, interned, gathered, batch, room)
     scope = scope_metrics.scope
     for (time_ns, start_ns), (slots, values) in gathered.items():
-        if is_repetitive(slots):
-            slots, values = greatest(slots, values)
-        yield PointGroup(
-            resource, scope.name, scope.version, time_ns, known_start(start_ns), tuple(slots), tuple(values)
-        )
+        own = greatest(slots, values) if is_repetitive(slots) else (tuple(slots), tuple(values))
+        yield PointGroup(resource, scope.name, scope.version, time_ns, known_start(start_ns), *own)
 
 
 def known_start(start_ns: int) -> int:
@@ -69,14 +66,14 @@ def is_repetitive(slots: Sequence[Slot]) -> bool:
     return len(set(map(id, slots))) < len(slots)
 
 
-def greatest(slots: Sequence[Slot], values: Sequence[float]) -> tuple[list[Slot], list[float]]:
+def greatest(slots: Sequence[Slot], values: Sequence[float]) -> tuple[tuple[Slot, ...], tuple[float, ...]]:
     """Each slot once. Where a series came twice at one time the greater value stays, whatever the order."""
     kept: dict[int, tuple[Slot, float]] = {}
     for slot, value in zip(slots, values, strict=True):
         known = kept.get(id(slot))
         if known is None or value > known[1] or isnan(known[1]):
             kept[id(slot)] = (slot, value)
-    return [slot for slot, _ in kept.values()], [value for _, value in kept.values()]
+    return tuple(slot for slot, _ in kept.values()), tuple(value for _, value in kept.values())
 
 
 def _gather(metric: Metric, interned: Interned, gathered: _Gathered, batch: MetricsBatch, room: Room) -> None:

@@ -13,9 +13,9 @@ is a whole request that protobuf refuses; `MetricsBatch.walked` says how many po
 from __future__ import annotations
 
 import struct
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
@@ -85,7 +85,23 @@ class _Seen:
         self.places = {wire: place for place, wire in enumerate(attributes)}
         self.may_be_loose = len(set(orders)) == 1 and len(self.places) == len(slots) > 1
         if self.may_be_loose:
-            self.read = orders[0].framed.unpack_from
+            order, lengths = orders[0], {orders[0].end + len(wire) for wire in attributes}
+            self.read, self.tag = order.framed.unpack_from, order.tags[1]
+            self.sizes = {bytes((0x0A, n, order.tags[0])): 2 + n for n in lengths if n < 128}
+            """How a point in its list begins -> its size there."""
+
+
+class _Part(NamedTuple):
+    """The series of a form that share a time, the same tuple each time, and what picks their values."""
+
+    slots: tuple[Slot, ...]
+    pick: Callable[[Sequence[float]], tuple[float, ...]]
+
+
+def _picks(places: Sequence[int]) -> Callable[[Sequence[float]], tuple[float, ...]]:
+    if len(places) == 1:
+        return itemgetter(slice(places[0], places[0] + 1))
+    return itemgetter(*places)
 
 
 class _Form:
@@ -97,7 +113,7 @@ class _Form:
         self.slots = tuple(slot for metric in metrics for slot in metric.slots)
         self._lowest = tuple(metric.lowest for metric in metrics for _ in metric.slots)
         self._is_repetitive = is_repetitive(self.slots)
-        self._divisions: dict[tuple[int, ...], list[list[int]]] = {}
+        self._divisions: dict[tuple[int, ...], list[_Part]] = {}
         directions = {order.clock_first for metric in metrics for order in metric.orders}
         if len(directions) > 1:
             raise Odd("points with their fields in several orders")
@@ -112,29 +128,30 @@ class _Form:
         if clocks.count(clock) == len(clocks) and not self._is_repetitive:
             time_ns, start_ns = _time_and_start(clock, clock_first)
             return [PointGroup(resource, self.name, self.version, time_ns, start_ns, self.slots, values)]
-        times = [_time_and_start(clock, clock_first) for clock in dict.fromkeys(clocks)]
+        distinct = list(dict.fromkeys(clocks))
+        times = [_time_and_start(clock, clock_first) for clock in distinct]
         if len(set(times)) < len(times):
             raise Odd("one time in two spellings")
         groups = []
-        for time, at in zip(times, self._division(clocks), strict=True):
-            slots, own = [self.slots[i] for i in at], [values[i] for i in at]
+        for time, (slots, pick) in zip(times, self._division(distinct, clocks), strict=True):
+            own = pick(values)
             if self._is_repetitive:
                 slots, own = greatest(slots, own)
-            groups.append(PointGroup(resource, self.name, self.version, *time, tuple(slots), tuple(own)))
+            groups.append(PointGroup(resource, self.name, self.version, *time, slots, own))
         return groups
 
-    def _division(self, clocks: Sequence[bytes]) -> list[list[int]]:
-        """The places of each clock's points."""
-        firsts: dict[bytes, int] = {}
-        pattern = tuple(firsts.setdefault(clock, at) for at, clock in enumerate(clocks))
+    def _division(self, distinct: Sequence[bytes], clocks: Sequence[bytes]) -> list[_Part]:
+        """The parts that these clocks cut the scope in, one for each that is distinct."""
+        number = {clock: n for n, clock in enumerate(distinct)}
+        pattern = tuple(map(number.__getitem__, clocks))
         found = self._divisions.get(pattern)
         if found is None:
             if len(self._divisions) >= _DIVISIONS_PER_FORM:
                 self._divisions.clear()
-            places: dict[int, list[int]] = defaultdict(list)
-            for at, first in enumerate(pattern):
-                places[first].append(at)
-            found = self._divisions[pattern] = list(places.values())
+            places: list[list[int]] = [[] for _ in distinct]
+            for at, n in enumerate(pattern):
+                places[n].append(at)
+            found = self._divisions[pattern] = [_Part(tuple(self.slots[i] for i in at), _picks(at)) for at in places]
         return found
 
 
@@ -176,23 +193,24 @@ class _Shape:
 
 def _loose(wire: bytes, known: _Seen) -> tuple[list[bytes], list[float]] | None:
     """Clocks and values of the points in `wire`, in their known order; None unless they are the same series."""
-    order, places, read = known.orders[0], known.places, known.read
-    clocks: list[Any] = [None] * len(places)
-    values: list[Any] = [None] * len(places)
-    tags, end, clock_first = order.tags, order.end + 2, order.clock_first
+    places, sizes, read, end, tag = known.places, known.sizes, known.read, known.orders[0].end + 2, known.tag
+    firsts: list[Any] = [None] * len(places)
+    seconds: list[Any] = [None] * len(places)
     at = 0
     try:
-        while at < len(wire):
-            listed, length, tag, first, between, second = read(wire, at)
-            behind = at + 2 + length
+        for _ in places:
+            head, first, between, second = read(wire, at)
+            behind = at + sizes[head]
             place = places[wire[at + end : behind]]
-            if listed != 0x0A or (tag, between) != tags:
+            if between != tag:
                 return None
-            clocks[place], values[place] = (first, second) if clock_first else (second, first)
+            firsts[place], seconds[place] = first, second
             at = behind
     except (struct.error, KeyError):
         return None
-    return None if None in clocks or at > len(wire) else (clocks, values)
+    if at != len(wire) or None in firsts:
+        return None
+    return (firsts, seconds) if known.orders[0].clock_first else (seconds, firsts)
 
 
 class _Family:

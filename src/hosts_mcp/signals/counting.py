@@ -60,6 +60,10 @@ def used_share(used: float | None, free: float | None, avail: float | None, size
     takeable = free if avail is None else avail
     if takeable is None and size is not None and used is not None:
         takeable = size - used
-    if used is None or takeable is None or not used + takeable > 0:
-        return None
-    return used / (used + takeable)
+    return None if used is None or takeable is None else share_of(used, takeable)
+
+
+def share_of(used: float, takeable: float) -> float | None:
+    """As `used_share`, of the two parts that it comes down to."""
+    whole = used + takeable
+    return used / whole if whole > 0 else None

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from math import copysign, isfinite
+from math import copysign, isfinite, nan
 from operator import itemgetter
 
 from hosts_mcp.otlp.batch import Slot
@@ -16,7 +16,10 @@ from hosts_mcp.signals.meaning import Meaning, meaning
 from hosts_mcp.signals.model import SampleRow
 from hosts_mcp.signals.names import MEASURES, PLAIN
 
-_Step = tuple[str, Callable[[Sequence[float]], float | None]]
+_Reduce = Callable[[Sequence[float]], float]
+"""The values of a layout -> one column; NaN where they do not tell."""
+_Step = tuple[str, _Reduce]
+_Share = Callable[[Sequence[float]], float | None]
 _Read = tuple[Slot, int, Meaning]
 
 
@@ -26,16 +29,16 @@ class RowPlan:
 
     groups: tuple[str, ...]
     sets: Mapping[str, int]
-    steps: tuple[_Step, ...]
+    columns: tuple[str, ...]
+    steps: tuple[_Reduce, ...]
+    """One for each of `columns`."""
 
     def reduce(self, values: Sequence[float]) -> dict[str, float]:
         """Column -> value; what is not a finite number is absent, and so is every sum it would be part of."""
-        found = {}
-        for column, step in self.steps:
-            value = step(values)
-            if value is not None and isfinite(value):
-                found[column] = value
-        return found
+        found = [step(values) for step in self.steps]
+        if all(map(isfinite, found)):
+            return dict(zip(self.columns, found, strict=True))
+        return {column: value for column, value in zip(self.columns, found, strict=True) if isfinite(value)}
 
 
 Rank = tuple[bool, float, float, int]
@@ -70,7 +73,8 @@ def plan(slots: Sequence[Slot], source: str) -> RowPlan:  # noqa: ARG001 - one p
         steps.append(("disk_count", lambda _: float(count)))
     if "cpu" in groups and (cpus := _cpus(slots)) and "cpu_count" not in dict(steps):
         steps.append(("cpu_count", lambda _: float(cpus)))
-    return RowPlan(tuple(groups), {group: _fingerprint(summed.get(group, ())) for group in groups}, tuple(steps))
+    sets = {group: _fingerprint(summed.get(group, ())) for group in groups}
+    return RowPlan(tuple(groups), sets, tuple(column for column, _ in steps), tuple(step for _, step in steps))
 
 
 def row(points: Iterable[tuple[Slot, int, int, float]], source: str, tick: int) -> SampleRow:
@@ -153,7 +157,7 @@ def _counted(read: Sequence[_Read]) -> list[_Read]:
     return kept
 
 
-def _step(column: Column, items: Sequence[_Read]) -> Callable[[Sequence[float]], float | None]:
+def _step(column: Column, items: Sequence[_Read]) -> _Reduce:
     positions = tuple(position for _, position, _ in items)
     scales = tuple(found.scale for _, _, found in items)
     if column.reducer == "mean":
@@ -195,19 +199,20 @@ def _filesystem(read: Sequence[_Read]) -> list[_Step]:
     return steps
 
 
-def _share_of(parts: Mapping[str, int]) -> Callable[[Sequence[float]], float | None] | None:
+def _share_of(parts: Mapping[str, int]) -> _Share | None:
     used, free, avail, size = (parts.get(label) for label in ("used", "free", "avail", "size"))
     if len(parts.keys() & {"used", "free", "avail", "size"}) < 2:
         return None
+    takeable = free if avail is None else avail
+    if used is not None and takeable is not None:
+        return lambda v: counting.share_of(v[used], v[takeable])
     return lambda v: counting.used_share(*(None if p is None else v[p] for p in (used, free, avail, size)))
 
 
-def _fullest(
-    shares: Sequence[Callable[[Sequence[float]], float | None]],
-) -> Callable[[Sequence[float]], float | None]:
-    def step(values: Sequence[float]) -> float | None:
+def _fullest(shares: Sequence[_Share]) -> _Reduce:
+    def step(values: Sequence[float]) -> float:
         known = [share for one in shares if (share := one(values)) is not None]
-        return max(known) if known else None
+        return max(known) if known else nan
 
     return step
 

@@ -442,6 +442,9 @@ class StoreWriter(Protocol):
     Ids handed out inside a transaction that is rolled back are void: the writer forgets them itself.
     """
 
+    generation: int
+    """Another one when ids that were handed out earlier may have been deleted since: forget them."""
+
     def begin(self) -> None: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
@@ -461,6 +464,9 @@ class StoreWriter(Protocol):
         ...
 
     def update_host(self, host: Host) -> None: ...
+    def note_hosts(self, hosts: Sequence[Host]) -> None:
+        """As `update_host`, where nothing but their newest point, last arrival and usual lag have changed."""
+        ...
 
     def entity(
         self,
@@ -473,6 +479,10 @@ class StoreWriter(Protocol):
         arrived_ns: int,
     ) -> int:
         """Find or insert by (kind, host_id, identity); extends first/last seen. `host_id` of a service may be None."""
+        ...
+
+    def seen(self, entity_id: int, first_ns: int, last_ns: int, arrived_ns: int) -> None:
+        """Extends first/last seen of an entity."""
         ...
 
     def service_entities(self) -> list[Entity]: ...

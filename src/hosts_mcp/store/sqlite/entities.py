@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from hashlib import blake2b
@@ -64,7 +64,7 @@ class Directory:
         self._ledger = ledger
         self._ids: dict[tuple[str, int | None, bytes], int] = {}
         self._kinds: dict[int, EntityKind] = {}
-        self._seen: list[tuple[int, int, int]] = []
+        self._seen: list[tuple[int, int, int, int]] = []
         self._mark = 0
 
     def clear(self) -> None:
@@ -88,6 +88,15 @@ class Directory:
             _record(host),
         )
         self._db.execute("DELETE FROM forgotten WHERE host_id = ?", (host.id,))
+
+    def note_hosts(self, hosts: Sequence[Host]) -> None:
+        present = self._db.executemany(
+            "UPDATE host SET newest_ns = ?, last_arrived_ns = ?, usual_lag_ns = ? WHERE id = ?",
+            [(host.newest_ns, host.last_arrived_ns, host.usual_lag_ns, host.id) for host in hosts],
+        ).rowcount
+        if present < len(hosts):
+            for host in hosts:
+                self.update_host(host)
 
     # ---- entities
 
@@ -114,8 +123,11 @@ class Directory:
                 number = int(row[0])
             self._ledger.remember(self._ids, key, number)
             self._ledger.remember(self._kinds, number, kind)
-        self._seen.append((number, ns(seen_ns), arrived_ns))
+        self.seen(number, seen_ns, seen_ns, arrived_ns)
         return number
+
+    def seen(self, number: int, first_ns: int, last_ns: int, arrived_ns: int) -> None:
+        self._seen.append((number, ns(first_ns), ns(last_ns), arrived_ns))
 
     def _insert(
         self,
@@ -171,12 +183,12 @@ class Directory:
     def flush(self) -> None:
         """Write when entities were seen."""
         seen: dict[int, list[int]] = {}
-        for number, seen_ns, arrived_ns in self._seen:
+        for number, first_ns, last_ns, arrived_ns in self._seen:
             known = seen.get(number)
             if known is None:
-                seen[number] = [seen_ns, seen_ns, arrived_ns]
+                seen[number] = [first_ns, last_ns, arrived_ns]
             else:
-                known[0], known[1] = min(known[0], seen_ns), max(known[1], seen_ns)
+                known[0], known[1] = min(known[0], first_ns), max(known[1], last_ns)
                 known[2] = max(known[2], arrived_ns)
         self._db.executemany(
             "UPDATE entity SET first_seen_ns = min(first_seen_ns, ?), last_seen_ns = max(last_seen_ns, ?), "

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from hosts_mcp.otlp.batch import PointGroup, Slot
 from hosts_mcp.signals.model import BIN_NS, TICK_NS, SampleRow
@@ -24,22 +23,15 @@ from hosts_mcp.store.sqlite.vocabulary import Layout, Vocabulary
 _TICKS_PER_BIN = BIN_NS // TICK_NS
 
 
-class _Waiting(NamedTuple):
-    """One segment that is not written yet."""
-
-    host_id: int
-    tick: int
-    arrived_ns: int
-    of_host: bool
-    layout: Layout
-    segment: Segment
+_Scrape = tuple[int, int, int, int, bytes]
+"""A row of `scrape`: host, tick, arrival, points, segments."""
 
 
-class _Reading(NamedTuple):
-    """A segment as the wide row sees it."""
-
-    layout: Layout
-    segment: Segment
+_Waiting = tuple[int, int, int, bool, Layout, Segment]
+"""A segment that is not written yet: host, tick, arrival, whether it is the host's own, layout, segment. Plain, as all
+that is made for every segment."""
+_Reading = tuple[Layout, Segment]
+"""A segment as the wide row sees it."""
 
 
 class PointWriter:
@@ -60,10 +52,8 @@ class PointWriter:
         values = group.values
         if found.reorder is not None:
             values = found.reorder(values)
-        if of_host:
-            self.vocabulary.plan(found.layout)  # a layout without a plan must fail here, in its own request
         segment = Segment(found.layout.id, entity_id, time_ns, ns(group.start_ns), values)
-        self._waiting.append(_Waiting(host_id, time_ns // TICK_NS, arrived_ns, of_host, found.layout, segment))
+        self._waiting.append((host_id, time_ns // TICK_NS, arrived_ns, of_host, found.layout, segment))
 
     def mark(self) -> None:
         self._mark = len(self._waiting)
@@ -80,7 +70,7 @@ class PointWriter:
 
     def forget(self, host_id: int) -> None:
         """Nothing of this host waits or is remembered any more."""
-        self._waiting = [waiting for waiting in self._waiting if waiting.host_id != host_id]
+        self._waiting = [waiting for waiting in self._waiting if waiting[0] != host_id]
         self._newest_tick.clear()
         self._feeds.clear()
 
@@ -88,9 +78,11 @@ class PointWriter:
         """Write what waits; the number of points."""
         if not self._waiting:
             return 0
+        self.vocabulary.use({waiting[4].id for waiting in self._waiting}, max(waiting[2] for waiting in self._waiting))
         by_tick: dict[tuple[int, int], list[_Waiting]] = defaultdict(list)
         for waiting in self._waiting:
-            by_tick[waiting.host_id, waiting.tick].append(waiting)
+            by_tick[waiting[:2]].append(waiting)
+        scrapes: list[_Scrape] = []
         samples: list[tuple[int, SampleRow]] = []
         bins: dict[tuple[int, int], int] = {}
         for (host_id, tick), group in sorted(by_tick.items()):
@@ -100,10 +92,10 @@ class PointWriter:
             if rows:
                 bin_ = tick // _TICKS_PER_BIN
                 for touched in (bin_,) if fresh else (bin_, bin_ + 1):
-                    bins[host_id, touched] = max(group[-1].arrived_ns, bins.get((host_id, touched), 0))
+                    bins[host_id, touched] = max(group[-1][2], bins.get((host_id, touched), 0))
             if fresh:
                 self._newest_tick[host_id] = tick
-        scrapes = [_scrape(host_id, tick, group) for (host_id, tick), group in sorted(by_tick.items())]
+            scrapes.append(_scrape(host_id, tick, group))
         self._db.executemany(
             "INSERT INTO scrape (host_id, tick, arrived_ns, points, v) VALUES (?, ?, ?, ?, ?)", scrapes
         )
@@ -127,36 +119,36 @@ class PointWriter:
     def _rows(self, host_id: int, tick: int, group: Sequence[_Waiting], fresh: bool) -> list[SampleRow]:
         """The rows, by source, of one tick after `group` has been added to it."""
         by_source: dict[str, list[_Reading]] = defaultdict(list)
-        for waiting in group:
-            if waiting.of_host:
-                by_source[waiting.layout.source].append(_Reading(waiting.layout, waiting.segment))
+        for _, _, _, of_host, layout, segment in group:
+            if of_host:
+                by_source[layout.source].append((layout, segment))
         if by_source and not fresh:
-            for reading in self._stored(host_id, tick):
-                if reading.layout.source in by_source:
-                    by_source[reading.layout.source].append(reading)
+            for layout, segment in self._stored(host_id, tick):
+                if layout.source in by_source:
+                    by_source[layout.source].append((layout, segment))
         rows = (self._row(source, tick, readings) for source, readings in by_source.items())
         return [one for one in rows if one.times]
 
     def _stored(self, host_id: int, tick: int) -> Iterable[_Reading]:
         """What the file holds of the host itself in this tick."""
         for segment in self.held.in_tick(host_id, tick):
-            yield _Reading(self.vocabulary.layout(segment.layout), segment)
+            yield self.vocabulary.layout(segment.layout), segment
 
-    def _row(self, source: str, tick: int, readings: Sequence[_Reading]) -> SampleRow:
+    @staticmethod
+    def _row(source: str, tick: int, readings: Sequence[_Reading]) -> SampleRow:
         """Segments that share no group of columns are reduced by their plans, all others point by point."""
         values: dict[str, float] = {}
         times: dict[str, int] = {}
         starts: dict[str, int] = {}
         sets: dict[str, int] = {}
-        for reading in readings:
-            plan = self.vocabulary.plan(reading.layout)
-            if any(group in times for group in plan.groups):
+        for layout, segment in readings:
+            plan = layout.plan
+            if not times.keys().isdisjoint(plan.groups):
                 return row(newest_points(readings), source, tick)
-            values.update(plan.reduce(reading.segment.values))
+            values |= plan.reduce(segment.values)
             for group in plan.groups:
-                times[group] = reading.segment.time_ns
-                starts[group] = reading.segment.start_ns
-            sets.update(plan.sets)
+                times[group], starts[group] = segment.time_ns, segment.start_ns
+            sets |= plan.sets
         return SampleRow(source, tick, values, times, starts, sets)
 
     def _note_feeds(self, samples: Iterable[tuple[int, SampleRow]]) -> None:
@@ -182,16 +174,15 @@ class PointWriter:
 def newest_points(readings: Iterable[_Reading]) -> list[tuple[Slot, int, int, float]]:
     """(slot, time, start, value) of the newest reading of every slot, in an order that is that of the slots."""
     newest: dict[Slot, tuple[tuple[int, Rank], int, float]] = {}
-    for reading in readings:
-        segment = reading.segment
-        for slot, value in zip(reading.layout.slots, segment.values, strict=True):
+    for layout, segment in readings:
+        for slot, value in zip(layout.slots, segment.values, strict=True):
             rank = (segment.time_ns, precedence(value, segment.start_ns))
             if slot not in newest or rank > newest[slot][0]:
                 newest[slot] = (rank, segment.start_ns, value)
     return [(slot, rank[0], start, value) for slot, (rank, start, value) in newest.items()]
 
 
-def _scrape(host_id: int, tick: int, group: Sequence[_Waiting]) -> tuple[int, int, int, int, bytes]:
-    packed = b"".join(waiting.segment.pack() for waiting in group)
-    points = sum(len(waiting.segment.values) for waiting in group)
-    return host_id, tick, group[-1].arrived_ns, points, packed
+def _scrape(host_id: int, tick: int, group: Sequence[_Waiting]) -> _Scrape:
+    segments = [waiting[-1] for waiting in group]
+    points = sum([len(segment.values) for segment in segments])
+    return host_id, tick, group[-1][2], points, b"".join([segment.pack() for segment in segments])

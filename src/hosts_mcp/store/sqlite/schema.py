@@ -20,6 +20,11 @@ from hosts_mcp.store.sqlite.views import create_views
 PAGE_BYTES = 8192
 BUSY_SECONDS = 5.0
 
+# Python's sqlite3 looks for an adapter of every value that is no number or text, and not to find one costs more than to
+# bind the value: these hand it back.
+sqlite3.register_adapter(type(None), dict[None, None]().get)
+sqlite3.register_adapter(bytes, bytes)
+
 MIGRATIONS = Migrations("hosts_mcp")
 
 _TABLES = """

@@ -8,7 +8,8 @@ number before NaN), and of equal values the latest start: the result never depen
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 HEADER = struct.Struct("<IIIQQ")
@@ -23,10 +24,13 @@ class Segment(NamedTuple):
     values: tuple[float, ...]
 
     def pack(self) -> bytes:
-        n = len(self.values)
-        return HEADER.pack(self.layout, n, self.entity, self.time_ns, self.start_ns) + struct.pack(
-            f"<{n}d", *self.values
-        )
+        layout, entity, time_ns, start_ns, values = self
+        return _packing(len(values))(layout, len(values), entity, time_ns, start_ns, *values)
+
+
+@lru_cache(maxsize=4096)
+def _packing(n: int) -> Callable[..., bytes]:
+    return struct.Struct(f"{HEADER.format}{n}d").pack
 
 
 def unpack(blob: bytes) -> Iterator[Segment]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
@@ -23,12 +24,17 @@ _ARRANGEMENTS = 5_000
 Reorder = Callable[[Any], tuple[float, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     id: int
     source: str
     slots: tuple[Slot, ...]
     """In the order of the values."""
+
+    @cached_property
+    def plan(self) -> RowPlan:
+        """How its values become columns of the wide row."""
+        return plan(self.slots, self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,6 @@ class Vocabulary:
         self._arrangements: dict[tuple[str, tuple[int, ...]], Arrangement] = {}
         self._recent: dict[tuple[str, int], Arrangement] = {}
         self._identities: dict[int, tuple[Slot, int]] = {}
-        self._plans: dict[int, RowPlan] = {}
         self._used: dict[int, int] = {}
 
     def arrange(self, source: str, slots: tuple[Slot, ...], arrived_ns: int) -> Arrangement:
@@ -85,9 +90,16 @@ class Vocabulary:
                 self._ledger.remember(self._arrangements, key, found)
             if found.arrived is slots:
                 self._ledger.remember(self._recent, recent, found)
-        if arrived_ns - self._used[found.layout.id] > DAY_NS:
-            self._touch(found.layout.id, arrived_ns)
         return found
+
+    def use(self, layouts: Iterable[int], arrived_ns: int) -> None:
+        """Points of these layouts arrived: what is in use is not swept away."""
+        for layout in layouts:
+            if arrived_ns - self._used.get(layout, 0) > DAY_NS:
+                self._db.execute(
+                    "UPDATE layout SET last_arrived_ns = max(last_arrived_ns, ?) WHERE id = ?", (arrived_ns, layout)
+                )
+                self._used[layout] = arrived_ns
 
     def _arrange(self, source: str, slots: tuple[Slot, ...], arrived_ns: int) -> Arrangement:
         if len(self._identities) > REMEMBERED:
@@ -99,6 +111,7 @@ class Vocabulary:
         order = sorted(range(len(ids)), key=ids.__getitem__)
         in_order = [ids[i] for i in order]
         layout = self._layout(source, in_order, tuple(slots[i] for i in order), arrived_ns)
+        _ = layout.plan  # what cannot be planned must fail here, in its own request
         if order == list(range(len(ids))):
             return Arrangement(layout, None, slots)
         return Arrangement(layout, itemgetter(*order), slots)
@@ -144,23 +157,12 @@ class Vocabulary:
             self._db.execute("INSERT INTO layout (source, slots, last_arrived_ns) VALUES (?, ?, ?)", (*key, arrived_ns))
         )
 
-    def _touch(self, layout: int, arrived_ns: int) -> None:
-        self._db.execute("UPDATE layout SET last_arrived_ns = ? WHERE id = ?", (arrived_ns, layout))
-        self._used[layout] = arrived_ns
-
     def layout(self, number: int) -> Layout:
         """A layout by its number, as found in a stored segment."""
         found = self._by_id.get(number)
         if found is None:
             found = read_layout(self._db, number)
             self._ledger.remember(self._by_id, number, found)
-        return found
-
-    def plan(self, layout: Layout) -> RowPlan:
-        found = self._plans.get(layout.id)
-        if found is None:
-            found = plan(layout.slots, layout.source)
-            self._ledger.remember(self._plans, layout.id, found)
         return found
 
 

@@ -60,6 +60,7 @@ class SqliteWriter:
         self._counted_before: dict[str, int] = {}
         self._last_arrived = 0
         self._inside_request = False
+        self.generation = 0
 
     # ---- the transaction
 
@@ -158,6 +159,10 @@ class SqliteWriter:
         self._directory.update_host(host)
 
     @_or_busy
+    def note_hosts(self, hosts: Sequence[Host]) -> None:
+        self._directory.note_hosts(hosts)
+
+    @_or_busy
     def entity(
         self,
         kind: EntityKind,
@@ -169,6 +174,9 @@ class SqliteWriter:
         arrived_ns: int,
     ) -> int:
         return self._directory.entity(kind, host_id, identity, attributes, started_ns, seen_ns, arrived_ns)
+
+    def seen(self, entity_id: int, first_ns: int, last_ns: int, arrived_ns: int) -> None:
+        self._directory.seen(entity_id, first_ns, last_ns, arrived_ns)
 
     @_or_busy
     def service_entities(self) -> list[Entity]:
@@ -268,6 +276,7 @@ class SqliteWriter:
         self._retention.forget(host_id)
         self._points.forget(host_id)
         self._directory.clear()
+        self.generation += 1
 
     @_or_busy
     def forget_rest(self, step_rows: int = 500) -> bool:
@@ -286,6 +295,7 @@ class SqliteWriter:
             self._retention.numbers_went = False
             self._points.vocabulary.clear()
             self._directory.clear()
+            self.generation += 1
 
     def checkpoint(self, truncate: bool = False) -> None:
         """Copy the write-ahead log into the file as far as readers allow. Ends the open transaction first, since
