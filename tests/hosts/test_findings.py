@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hosts_mcp.hosts.findings import evaluate, is_calm, shown
+from hosts_mcp.hosts.findings import evaluate, shown
 from hosts_mcp.hosts.resources import OWN_NAME
 from hosts_mcp.signals.model import SignalSeries
 from hosts_mcp.store.protocol import FindingRow, Host
@@ -370,25 +370,6 @@ def test_a_box_that_only_an_application_reports_is_told_so() -> None:
 
 def test_a_quiet_host_that_reports_everything_has_no_findings() -> None:
     assert judge(*(series(name, [value] * 40, 10) for name, value in QUIET.items()), host=box(10)) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("memory_used_ratio", 0.9), ("filesystem_used_ratio", 0.9), ("inodes_used_ratio", 0.9),
-        ("cpu_busy_ratio", 0.85), ("load_1m", 6.0), ("cpu_steal_ratio", 0.1), ("cpu_iowait_ratio", 0.2),
-        ("disk_busy_ratio", 0.9), ("swap_in_bytes_per_second", 500_000.0), ("swap_used_ratio", 0.8),
-    ],
-)  # fmt: skip
-def test_what_may_begin_on_a_quiet_host_is_seen_at_a_glance(name: str, value: float) -> None:
-    quiet = {known: series(known, [usual] * 5, 10) for known, usual in QUIET.items()}
-    assert is_calm(box(10), quiet)
-    assert not is_calm(box(10), quiet | {name: series(name, [0.0, 0.0, 0.0, value, 0.0], 10)})
-
-
-def test_a_host_that_was_booted_is_not_calm() -> None:
-    uptime = series("uptime_seconds", [90_000, 90_010, 5, 15], 10)
-    assert not is_calm(box(10, first_arrived_ns=START - 10**15), {"uptime_seconds": uptime})
 
 
 def test_a_finding_that_comes_and_goes_is_called_flapping_once() -> None:

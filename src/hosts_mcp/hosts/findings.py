@@ -49,25 +49,6 @@ def evaluate(
     return sorted((_flapping(r, previous, now_ns) for r in rows), key=lambda r: (r.code, r.subject or "", r.since_ns))
 
 
-def is_calm(host: Host, signals: Signals) -> bool:
-    """Whether nothing can begin on these few readings of the whole box: none passes the first row of any rule, and the
-    box was not booted. A device's trouble shows in the box's sums; what they hide waits for `evaluate`."""
-    if states.is_booted(host, signals):
-        return False
-    for rule in table.RULES:
-        anchor = _anchor(rule, signals)
-        if anchor is not None:
-            aligned = Aligned(signals, anchor, host)
-            if any(True in _tested(aligned, test) for test in rule.levels[0].fire[0]):
-                return False
-    return True
-
-
-def is_settled(rows: Iterable[FindingRow]) -> bool:
-    """Whether nothing is open but what hardly changes from one half hour to the next."""
-    return all(row.until_ns is not None or row.code in states.LASTING for row in rows)
-
-
 def shown(rows: Iterable[FindingRow]) -> list[FindingRow]:
     """Open findings as a list shows them, worst first: of a host that is down, only that it is down."""
     rows = [row for row in rows if row.until_ns is None]

@@ -18,9 +18,6 @@ from hosts_mcp.text import human_ratio, human_seconds, quote
 from hosts_mcp.timerange import NS
 
 REPORTING = ("not_reporting", "delayed")
-LASTING = frozenset({"collector_in_container", "duplicate_identity", "unidentified", "coarse_interval",
-                     "missing_scraper", "app_reported_only"})  # fmt: skip
-"""They tell how a host is set up, not how it is."""
 
 Signals = Mapping[str, SignalSeries]
 
@@ -75,11 +72,6 @@ def of_host(
         "app_reported_only": lambda: _app_only(host),
     }
     return [row for code, see in states.items() for row in _rows(host, code, see(), previous, newest_ns)]
-
-
-def is_booted(host: Host, signals: Signals) -> bool:
-    """Whether these readings show a boot that is a finding."""
-    return isinstance(_rebooted(host, signals), _State)
 
 
 def _rows(host: Host, code: str, state: Seen, previous: Sequence[FindingRow], now_ns: int) -> list[FindingRow]:

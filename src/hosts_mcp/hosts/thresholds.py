@@ -36,8 +36,7 @@ def below(quantity: str, limit: float) -> Test:
 
 
 Condition = tuple[tuple[Test, ...], ...]
-"""All of the rows must hold; of the tests in one row any. Of what fires the first row is asked alone, of the whole box,
-where a host is only glanced at (`findings.is_calm`)."""
+"""All of the rows must hold; of the tests in one row any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +119,12 @@ RULES: tuple[Rule, ...] = (
         "filesystem_full", "filesystem_used_ratio", seconds=0, value="filesystem_used_ratio", subject="mount",
         levels=(
             Level("warning",
-                  ((at_least("filesystem_used_ratio", 0.90), below("hours_to_full", 8)),
-                   (at_least("filesystem_used_ratio", FILLING_RATIO),)),
+                  ((at_least("filesystem_used_ratio", FILLING_RATIO),),
+                   (at_least("filesystem_used_ratio", 0.90), below("hours_to_full", 8))),
                   ((below("filesystem_used_ratio", 0.88),), (at_least("hours_to_full", 48),))),
             Level("critical",
-                  ((at_least("filesystem_used_ratio", 0.98), below("hours_to_full", 2)),
-                   (at_least("filesystem_used_ratio", FILLING_RATIO),)),
+                  ((at_least("filesystem_used_ratio", FILLING_RATIO),),
+                   (at_least("filesystem_used_ratio", 0.98), below("hours_to_full", 2))),
                   ((below("filesystem_used_ratio", 0.96),), (at_least("hours_to_full", 24),))),
         ),
         sentence="Filesystem {subject} is {value} full{eta}.",

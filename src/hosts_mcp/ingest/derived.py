@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from statistics import median
 from typing import Any
 
 from hosts_mcp.hosts import findings
-from hosts_mcp.hosts.status import status
 from hosts_mcp.signals.devices import derive_devices
 from hosts_mcp.signals.model import BoxFacts, Rollup, Samples
 from hosts_mcp.signals.rollup import BIN_NS, DEVICE_METRICS, five_minutes
@@ -25,12 +23,6 @@ FINDING_WINDOW_NS = 1800 * NS
 LEAD_NS = 600 * NS
 """Read before a rollup window, so that its first rate and the damped load have a past."""
 ENOUGH_SPACINGS = 2
-GLANCE_AFTER_NS = 30 * NS
-"""A calm host is looked at again when so much newer points have come …"""
-JUDGE_AFTER_NS = 600 * NS
-"""… and judged in full after so long in any case: half an hour of readings costs tens of milliseconds."""
-GLANCE_INTERVALS = 3
-"""Readings before the last look that are looked at once more: some findings need what came just before."""
 
 
 def interval_ns(samples: Samples) -> int | None:
@@ -43,23 +35,12 @@ def interval_ns(samples: Samples) -> int | None:
     return round(min(spacings)) if spacings else None
 
 
-@dataclass(slots=True)
-class _Look:
-    """When a host was last looked at, and what there was to see."""
-
-    host: Host
-    judged_ns: int
-    """When it was last judged in full, on the clock here."""
-    is_settled: bool
-
-
 class Derived:
-    """Remembers per host up to which point it was looked at, and nothing else."""
+    """Remembers per host up to which point facts were computed, and nothing else."""
 
     def __init__(self, reader: Store) -> None:
         self._reader = reader
         self._done: dict[int, int] = {}
-        self._looks: dict[int, _Look] = {}
 
     def facts(self) -> list[tuple[int, dict[str, Any]]]:
         """(host id, changed facts) of every host that has none yet, or much newer points than when it was looked at."""
@@ -101,11 +82,10 @@ class Derived:
         raw = self._reader.points(host.id, _DISK_METRICS, start_ns - LEAD_NS, end_ns) if "disk" in samples else []
         return five_minutes(samples, derive_devices(raw, facts), facts, start_ns, end_ns)
 
-    def findings(self, now_ns: int, *, every: bool = True) -> Iterator[tuple[Host, Sequence[FindingRow]]]:
-        """Every host that is judged, one by one, with the findings to write; none when nothing changed. Without
-        `every` a host of which no news is to be expected is passed over."""
+    def findings(self, now_ns: int) -> Iterator[tuple[Host, Sequence[FindingRow]]]:
+        """Every host that is judged, one by one, with the findings to write; none when nothing changed."""
         for host in self._reader.hosts():
-            if host.kind == "container" or host.newest_ns is None or not (every or self._may_have_news(host, now_ns)):
+            if host.kind == "container" or host.newest_ns is None:
                 continue
             end = host.newest_ns + 1
             start = end - FINDING_WINDOW_NS
@@ -114,25 +94,7 @@ class Derived:
             devices = derive_devices(self._reader.points(host.id, DEVICE_METRICS, start, end, limit_scrapes=180), facts)
             before = self._reader.findings(host.id, open_only=False, start_ns=start)
             rows = findings.evaluate(host, signals, devices, before, now_ns)
-            self._looks[host.id] = _Look(host, now_ns, findings.is_settled(rows))
             yield host, rows if rows != before else ()
-
-    def _may_have_news(self, host: Host, now_ns: int) -> bool:
-        """A glance: False where judging would say what it said, as far as the newest readings of the box tell."""
-        last = self._looks.get(host.id)
-        if last is None or not last.is_settled or status(host, now_ns).word != "live":
-            return True
-        if now_ns - last.judged_ns >= JUDGE_AFTER_NS:
-            return host != last.host
-        newest_ns, seen_ns = host.newest_ns or 0, last.host.newest_ns or 0
-        if newest_ns - seen_ns < GLANCE_AFTER_NS:
-            return False
-        start_ns = seen_ns - GLANCE_INTERVALS * (host.interval_ns or GLANCE_AFTER_NS)
-        signals = derive(self._reader.samples(host.id, start_ns, newest_ns + 1), host.facts)
-        if not findings.is_calm(host, signals):
-            return True
-        last.host = host
-        return False
 
 
 _DISK_METRICS = tuple(name for name in DEVICE_METRICS if "disk" in name)

@@ -61,7 +61,6 @@ class Jobs:
         self._checkpoint_log: Checkpointer | None = None
         self._hours: list[tuple[int, int]] = []
         self._judging: Iterator[tuple[Host, Sequence[FindingRow]]] | None = None
-        self._catching_up = False
         self._jobs = (
             _Job("heartbeat", 5.0, self._heartbeat),
             _Job("settle", 1.0, self._settle, derives=True),
@@ -86,13 +85,10 @@ class Jobs:
         self._heartbeat()
 
     def catch_up(self) -> None:
-        """Run settling, facts, rollup and findings, of every host, until nothing waits."""
-        with self._turn:
-            self._catching_up, self._judging = True, None
+        """Run settling, facts, rollup and findings until nothing waits."""
         for job in (job for job in self._jobs if job.derives):
             while not self._stopping.is_set() and self._slice(job):
                 pass
-        self._catching_up = False
 
     def _work(self) -> None:
         while not self._stopping.wait(0.25):
@@ -147,7 +143,7 @@ class Jobs:
 
     def _findings(self) -> bool:
         if self._judging is None:
-            self._judging = self._derived.findings(time.time_ns(), every=self._catching_up)
+            self._judging = self._derived.findings(time.time_ns())
         judged = list(islice(self._judging, HOSTS_PER_SLICE))
         for host, rows in judged:
             if rows:
