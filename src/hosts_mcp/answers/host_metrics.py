@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -119,10 +120,12 @@ def answer(
     limits = budget.times(2) if full else budget.times(CONCISE) if chosen.usual and not by else budget
     holes = [g for g in gaps(curves, time) if curves]
 
+    row = lru_cache(None)(lambda at: _row(curves[at], time, count, full))
+
     def build(rows: int) -> HostMetrics:
         rest = len(curves) - rows
-        kept = curves if not rest else sorted(by_worth[:rows], key=curves.index)
-        notes = [*found.notes, *_quality_notes(kept)]
+        kept = sorted(by_worth[:rows])
+        notes = [*found.notes, *_quality_notes([curves[at] for at in kept])]
         if rest:
             wider = 'metrics="…" for some of them' if full else "name fewer metrics"
             notes.append(f"… {plural(rest, 'more signal')} of {len(curves)} left out for length: {wider}.")
@@ -133,7 +136,7 @@ def answer(
             end=when(time.end_ns) or "",
             interval_seconds=shortened(box.interval_ns / NS) if box.interval_ns else None,
             point_seconds=shortened(time.seconds / count) if full and curves else None,
-            metrics=[_row(c, time, count, full) for c in kept],
+            metrics=[row(at) for at in kept],
             total=len(curves),
             gaps=_gap_lines(holes) or None,
             missing=_missing(chosen, curves, by) or None,
@@ -166,14 +169,14 @@ def _order(curve: Curve, chosen: Selection) -> tuple[object, ...]:
     return (*chosen.order(curve.name), -(curve.average or 0), curve.subject or "")
 
 
-def _greatest_first(curves: Sequence[Curve]) -> list[Curve]:
-    """Where not all fit, the greatest of every signal rather than all of the first."""
+def _greatest_first(curves: Sequence[Curve]) -> list[int]:
+    """Places of the curves: where not all fit, the greatest of every signal rather than all of the first."""
     rank: Counter[str] = Counter()
     ranked = []
-    for position, curve in enumerate(curves):
-        ranked.append((rank[curve.name], position, curve))
+    for place, curve in enumerate(curves):
+        ranked.append((rank[curve.name], place))
         rank[curve.name] += 1
-    return [curve for _, _, curve in sorted(ranked, key=lambda r: r[:2])]
+    return [place for _, place in sorted(ranked)]
 
 
 def _row(curve: Curve, time: TimeRange, count: int, full: bool) -> MetricRow:

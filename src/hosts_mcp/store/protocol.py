@@ -296,6 +296,10 @@ class Store(Protocol):
         """Every box and workload ever seen and not yet forgotten, by name."""
         ...
 
+    def host(self, key: str) -> Host | None:
+        """The one of this very key: one seek, however many there are."""
+        ...
+
     def samples(self, host_id: int, start_ns: int, end_ns: int, groups: Iterable[str] | None = None) -> Samples:
         """Wide rows of a host in [start, end), plus one row before `start` per group so that a first rate exists."""
         ...

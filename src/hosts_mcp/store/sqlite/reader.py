@@ -163,6 +163,10 @@ class SqliteReader:
         with self._reading() as db:
             return entities.hosts(db)
 
+    def host(self, key: str) -> Host | None:
+        with self._reading() as db:
+            return entities.host_of_key(db, key)
+
     def entities(self, ids: Iterable[int]) -> Mapping[int, Entity]:
         wanted = sorted(set(ids))
         found: dict[int, Entity] = {}
