@@ -118,7 +118,19 @@ def answer(
         curves += raw_curves(store, box, time, {metric: stored[metric] for metric in chosen.raw})
     by_worth = _greatest_first(curves)
     limits = budget.times(2) if full else budget.times(CONCISE) if chosen.usual and not by else budget
-    holes = [g for g in gaps(curves, time) if curves]
+    whole = HostMetrics(
+        summary=_summary(box, time, curves),
+        host=clean(box.key, 64),
+        start=when(time.start_ns) or "",
+        end=when(time.end_ns) or "",
+        interval_seconds=shortened(box.interval_ns / NS) if box.interval_ns else None,
+        point_seconds=shortened(time.seconds / count) if full and curves else None,
+        metrics=[],
+        total=len(curves),
+        gaps=_gap_lines([g for g in gaps(curves, time) if curves]) or None,
+        missing=_missing(chosen, curves, by) or None,
+        next=_next(box, time, curves, by, full),
+    )
 
     row = lru_cache(None)(lambda at: _row(curves[at], time, count, full))
 
@@ -129,20 +141,7 @@ def answer(
         if rest:
             wider = 'metrics="…" for some of them' if full else "name fewer metrics"
             notes.append(f"… {plural(rest, 'more signal')} of {len(curves)} left out for length: {wider}.")
-        return HostMetrics(
-            summary=_summary(box, time, curves),
-            host=clean(box.key, 64),
-            start=when(time.start_ns) or "",
-            end=when(time.end_ns) or "",
-            interval_seconds=shortened(box.interval_ns / NS) if box.interval_ns else None,
-            point_seconds=shortened(time.seconds / count) if full and curves else None,
-            metrics=[row(at) for at in kept],
-            total=len(curves),
-            gaps=_gap_lines(holes) or None,
-            missing=_missing(chosen, curves, by) or None,
-            notes=notes or None,
-            next=_next(box, time, curves, by, full),
-        )
+        return whole.model_copy(update={"metrics": [row(at) for at in kept], "notes": notes or None})
 
     return fit(build, len(curves), limits)
 
