@@ -133,7 +133,9 @@ def test_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, keep_seconds: 
     stored = stored_moments(db)
     assert len(acknowledged["metrics"]) > 20 * KILLS
     assert set(due("metrics")) <= stored
-    print(f"{KILLS} kills, {len(acknowledged['metrics'])} metrics and {len(acknowledged['traces'])} traces acknowledged")
+    print(
+        f"{KILLS} kills, {len(acknowledged['metrics'])} metrics and {len(acknowledged['traces'])} traces acknowledged"
+    )
     store = open_reader(db)
     assert due("traces")
     assert [at for at in due("traces") if not store.trace(at.to_bytes(16, "big"))] == []

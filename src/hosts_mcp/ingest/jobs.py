@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TypeVar
 
 from hosts_mcp.ingest.derived import Derived
+from hosts_mcp.ingest.judging import Judge
 from hosts_mcp.ingest.pipeline import Pipeline
 from hosts_mcp.ingest.runs import runs_of
 from hosts_mcp.otlp.transport import Busy
@@ -55,6 +56,7 @@ class Jobs:
         self._reader = reader
         self._settings = settings
         self._derived = Derived(reader)
+        self._judge = Judge(reader)
         self._stopping = threading.Event()
         self._turn = threading.Lock()
         self._run = 0
@@ -143,7 +145,7 @@ class Jobs:
 
     def _findings(self) -> bool:
         if self._judging is None:
-            self._judging = self._derived.findings(time.time_ns())
+            self._judging = self._judge.findings(time.time_ns())
         judged = list(islice(self._judging, HOSTS_PER_SLICE))
         for host, rows in judged:
             if rows:

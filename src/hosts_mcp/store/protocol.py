@@ -326,6 +326,11 @@ class Store(Protocol):
         of maxima, no worst disk."""
         ...
 
+    def last_scrape(self, host_id: int, start_ns: int, end_ns: int) -> int:
+        """The number of the scrape that came last of those with points in [start, end], 0 for none: it grows when
+        points come late."""
+        ...
+
     def points(
         self,
         host_id: int,

@@ -227,6 +227,10 @@ class SqliteReader:
             end_ns = min(end_ns, MAX_NS)
             return wide.read_rollup(db, host_id, start_ns, end_ns, names, bin_ns, maxima=maxima, sparse=sparse)
 
+    def last_scrape(self, host_id: int, start_ns: int, end_ns: int) -> int:
+        with self._reading() as db:
+            return read_samples.last_scrape(db, host_id, start_ns, min(end_ns, MAX_NS))
+
     def points(
         self,
         host_id: int,
