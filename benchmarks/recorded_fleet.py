@@ -28,12 +28,14 @@ _QUANTUM = {"s": 0.01, "By": 512.0}
 class Box:
     """One box; `scrape(time)` is what it sends then."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, load: float = 1.0) -> None:
+        """`load`: of what a busy box does; an idle one has 0.01."""
         self.name = f"box-{number}"
+        self._load = load
         self._rng = random.Random(number)
         self._groups = [g for g in _recorded() if "process.pid" not in g.resource.attributes]
         self._resource = Resource({"host.name": self.name}, self.name.encode())
-        self._boot_ns = T0 - self._rng.randrange(100_000) * NS
+        self._boot_ns = T0 - (86_400 + self._rng.randrange(100_000)) * NS
         self._values = [list(g.values) for g in self._groups]
         self._rates = [[self._rate(s, v) for s, v in zip(g.slots, g.values, strict=True)] for g in self._groups]
         self._quanta = [[_quantum(slot) for slot in g.slots] for g in self._groups]
@@ -45,7 +47,9 @@ class Box:
             return 0.0
         if slot.kind != "counter":
             return value / 100
-        most = 1.0 if slot.unit == "s" else 1e6 if slot.unit == "By" else 100.0
+        if slot.get("state") == "idle":
+            return 1.0
+        most = self._load if slot.unit == "s" else self._load * (1e6 if slot.unit == "By" else 100.0)
         return most * self._rng.random() ** 3
 
     def scrape(self, time_ns: int) -> list[PointGroup]:
@@ -55,8 +59,11 @@ class Box:
         for group, values, rates, quanta in zip(self._groups, self._values, self._rates, self._quanta, strict=True):
             clock += self._rng.randrange(50_000, 1_000_000)
             for i, (slot, rate, quantum) in enumerate(zip(group.slots, rates, quanta, strict=True)):
-                if rate and slot.kind == "counter":
-                    values[i] += quantum * round(rate * seconds * 2 * uniform() / quantum)
+                if slot.metric == "system.uptime":
+                    values[i] = (clock - self._boot_ns) / NS
+                elif rate and slot.kind == "counter":
+                    pace = 1.0 if slot.get("state") == "idle" else 2 * uniform()
+                    values[i] += quantum * round(rate * seconds * pace / quantum)
                     values[i] = round(values[i], 3)
                 elif rate and uniform() < 0.5:
                     values[i] = max(0.0, round(values[i] + quantum * round(rate * (uniform() - 0.5) / quantum), 3))

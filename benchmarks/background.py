@@ -1,0 +1,83 @@
+"""What the work behind the way in costs a host: judging its findings, and one five-minute bin of its signals.
+
+Boxes that send what a recorded scrape held (`recorded_fleet`), of which nothing is near a limit; CPU time of one
+process. `whole` judges half an hour of everything each time, as is done of a host near a limit; a pass is made after
+each scrape. `none new` is a pass that finds no new scrape.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring import Row, spent
+from benchmarks.recorded_fleet import T0, Box
+from hosts_mcp.ingest.derived import Derived
+from hosts_mcp.ingest.judging import Judge
+from hosts_mcp.store.protocol import Host
+from hosts_mcp.store.sqlite import open_reader, open_writer
+from hosts_mcp.timerange import NS
+
+BOXES, PASSES = 4, 10
+IDLE = 0.01
+BEFORE_NS = 3000 * NS
+"""Sent before anything is measured."""
+
+
+def measure() -> Iterator[Row]:
+    for seconds in (10, 30):
+        yield from _figures(seconds * NS)
+
+
+def _figures(interval_ns: int, boxes: int = BOXES, passes: int = PASSES, before_ns: int = BEFORE_NS) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bench.db"
+        writer, reader = open_writer(path, synchronous="off"), None
+        fleet = _Fleet(writer, boxes, interval_ns)
+        for _ in range(before_ns // interval_ns):
+            fleet.scrape()
+        reader = open_reader(path)
+        judge = Judge(reader)
+        list(judge.findings(fleet.now_ns))
+        whole, new, none = [], [], []
+        for _ in range(passes):
+            fleet.scrape()
+            whole.append(spent(lambda: list(Judge(reader).findings(fleet.now_ns))))
+            new.append(spent(lambda: list(judge.findings(fleet.now_ns))))
+            none.append(spent(lambda: list(judge.findings(fleet.now_ns))))
+        name = f"a host @{interval_ns // NS} s"
+        figures = " ".join(f"{1e3 * min(taken) / boxes:.2f}" for taken in (whole, new, none))
+        yield f"{name}: findings, whole/pass/none new", f"{figures} ms"
+        bins = writer.dirty_bins(1_000, fleet.now_ns + 10**15)
+        derived = min(spent(partial(Derived(reader).rollups, [one])) for one in bins[boxes:])
+        yield f"{name}: a five-minute bin", f"{1e3 * derived:.2f} ms"
+        reader.close()
+        writer.close()
+
+
+class _Fleet:
+    def __init__(self, writer: object, boxes: int, interval_ns: int) -> None:
+        self._writer: Any = writer
+        self._boxes = [Box(number, load=IDLE) for number in range(boxes)]
+        self._hosts: list[Host] = []
+        self._interval_ns, self.now_ns = interval_ns, T0
+
+    def scrape(self) -> None:
+        writer, self.now_ns = self._writer, self.now_ns + self._interval_ns
+        writer.begin()
+        for number, box in enumerate(self._boxes):
+            if number == len(self._hosts):
+                self._hosts.append(writer.add_host(Host(
+                    0, box.name, "host", box.name, first_arrived_ns=T0, cpu_count=2, memory_bytes=8 * 2**30,
+                    os_type="linux", sources=("hostmetrics",), interval_ns=self._interval_ns, usual_lag_ns=0,
+                )))  # fmt: skip
+            host = replace(self._hosts[number], newest_ns=self.now_ns, last_arrived_ns=self.now_ns)
+            entity = writer.entity("host", host.id, b"box", {}, None, self.now_ns, self.now_ns)
+            for group in box.scrape(self.now_ns - 20_000_000):
+                writer.add_points(host.id, entity, "hostmetrics", group, self.now_ns)
+            writer.update_host(host)
+        writer.commit()
