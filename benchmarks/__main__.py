@@ -3,13 +3,15 @@
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import background, decode, inflight, load, path, spans, store
+from benchmarks import asking, background, decode, inflight, keeping, load, path, spans, store
 from benchmarks.measuring import Row
 
 FIGURES: dict[str, Callable[[], Iterator[Row]]] = {
     "decode": decode.measure,
     "path": path.measure,
     "store": store.measure,
+    "asking": asking.measure,
+    "keeping": keeping.measure,
     "background": background.measure,
     "spans": spans.measure,
     "load": load.measure,

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from benchmarks.measuring import Row, spent
-from benchmarks.recorded_fleet import T0, Box
+from benchmarks.recorded_fleet import Fleet
 from hosts_mcp.ingest.derived import Derived
 from hosts_mcp.ingest.judging import Judge
-from hosts_mcp.store.protocol import Host
 from hosts_mcp.store.sqlite import open_reader, open_writer
 from hosts_mcp.timerange import NS
 
@@ -36,8 +33,8 @@ def measure() -> Iterator[Row]:
 def _figures(interval_ns: int, boxes: int = BOXES, passes: int = PASSES, before_ns: int = BEFORE_NS) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.db"
-        writer, reader = open_writer(path, synchronous="off"), None
-        fleet = _Fleet(writer, boxes, interval_ns)
+        writer = open_writer(path, synchronous="off")
+        fleet = Fleet(writer, boxes, interval_ns, load=IDLE)
         for _ in range(before_ns // interval_ns):
             fleet.scrape()
         reader = open_reader(path)
@@ -57,27 +54,3 @@ def _figures(interval_ns: int, boxes: int = BOXES, passes: int = PASSES, before_
         yield f"{name}: a five-minute bin", f"{1e3 * derived:.2f} ms"
         reader.close()
         writer.close()
-
-
-class _Fleet:
-    def __init__(self, writer: object, boxes: int, interval_ns: int) -> None:
-        self._writer: Any = writer
-        self._boxes = [Box(number, load=IDLE) for number in range(boxes)]
-        self._hosts: list[Host] = []
-        self._interval_ns, self.now_ns = interval_ns, T0
-
-    def scrape(self) -> None:
-        writer, self.now_ns = self._writer, self.now_ns + self._interval_ns
-        writer.begin()
-        for number, box in enumerate(self._boxes):
-            if number == len(self._hosts):
-                self._hosts.append(writer.add_host(Host(
-                    0, box.name, "host", box.name, first_arrived_ns=T0, cpu_count=2, memory_bytes=8 * 2**30,
-                    os_type="linux", sources=("hostmetrics",), interval_ns=self._interval_ns, usual_lag_ns=0,
-                )))  # fmt: skip
-            host = replace(self._hosts[number], newest_ns=self.now_ns, last_arrived_ns=self.now_ns)
-            entity = writer.entity("host", host.id, b"box", {}, None, self.now_ns, self.now_ns)
-            for group in box.scrape(self.now_ns - 20_000_000):
-                writer.add_points(host.id, entity, "hostmetrics", group, self.now_ns)
-            writer.update_host(host)
-        writer.commit()

@@ -7,7 +7,6 @@ milliseconds, bytes in sectors or pages; series that stood still go on standing 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,6 +80,8 @@ def _quantum(slot: Slot) -> float:
     return 4096.0 if "memory" in slot.metric else _QUANTUM.get(slot.unit, 1.0)
 
 
+_SCRAPED_FOR_NS = 20_000_000
+"""At most, from the first scraper to the last."""
 _SCRAPE: list[PointGroup] = []
 
 
@@ -99,35 +100,30 @@ def _recorded() -> list[PointGroup]:
     return _SCRAPE
 
 
-def fill(
-    writer: SqliteWriter, boxes: int, scrapes: int, interval_ns: int, *, group: int = 100, first_ns: int = T0
-) -> Iterator[int]:
-    """Commit `scrapes` scrapes of each box, `group` boxes per transaction, arriving as they are made; yields the
-    number of points of each transaction."""
-    fleet = [Box(n) for n in range(boxes)]
-    ids: dict[str, tuple[int, int]] = {}
-    for n in range(scrapes):
-        time_ns = first_ns + n * interval_ns
-        for at in range(0, boxes, group):
-            writer.begin()
-            points = 0
-            for box in fleet[at : at + group]:
-                if box.name not in ids:
-                    host = writer.add_host(_host(box.name, time_ns))
-                    ids[box.name] = (host.id, writer.entity("host", host.id, b"box", {}, None, time_ns, time_ns))
-                host_id, entity_id = ids[box.name]
-                for one in box.scrape(time_ns):
-                    writer.add_points(host_id, entity_id, "hostmetrics", one, time_ns + NS)
-                    points += len(one.values)
-            writer.commit()
-            yield points
-    writer.begin()
-    last_ns = first_ns + (scrapes - 1) * interval_ns
-    for host in writer.hosts():
-        writer.update_host(replace(host, newest_ns=last_ns, last_arrived_ns=last_ns, interval_ns=interval_ns))
-    writer.commit()
+class Fleet:
+    """Boxes that are scraped together into one file, arriving as they are made."""
 
+    def __init__(self, writer: SqliteWriter, boxes: int, interval_ns: int, *, load: float = 1.0) -> None:
+        self._writer, self._interval_ns = writer, interval_ns
+        self._boxes = [Box(number, load) for number in range(boxes)]
+        self._hosts: list[Host] = []
+        self.now_ns = T0
+        self.points = 0
+        """Sent so far."""
 
-def _host(name: str, time_ns: int) -> Host:
-    return Host(0, name, "host", name, first_arrived_ns=time_ns, last_arrived_ns=time_ns, cpu_count=2,
-                memory_bytes=8 * 2**30, os_type="linux", sources=("hostmetrics",))  # fmt: skip
+    def scrape(self) -> None:
+        """The next scrape of every box, in one transaction."""
+        writer, self.now_ns = self._writer, self.now_ns + self._interval_ns
+        writer.begin()
+        self._hosts = self._hosts or [writer.add_host(self._host(box.name)) for box in self._boxes]
+        for host, box in zip(self._hosts, self._boxes, strict=True):
+            entity = writer.entity("host", host.id, b"box", {}, None, self.now_ns, self.now_ns)
+            for group in box.scrape(self.now_ns - _SCRAPED_FOR_NS):
+                writer.add_points(host.id, entity, "hostmetrics", group, self.now_ns)
+                self.points += len(group.values)
+            writer.update_host(replace(host, newest_ns=self.now_ns, last_arrived_ns=self.now_ns))
+        writer.commit()
+
+    def _host(self, name: str) -> Host:
+        return Host(0, name, "host", name, first_arrived_ns=T0, cpu_count=2, memory_bytes=8 * 2**30, os_type="linux",
+                    sources=("hostmetrics",), interval_ns=self._interval_ns, usual_lag_ns=0)  # fmt: skip
