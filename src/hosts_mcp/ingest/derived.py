@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from hosts_mcp.signals.devices import derive_devices
-from hosts_mcp.signals.model import BoxFacts, Rollup, Samples
+from hosts_mcp.signals.model import BoxFacts, RawSeries, Rollup, Samples
 from hosts_mcp.signals.rollup import BIN_NS, DEVICE_METRICS, five_minutes
 from hosts_mcp.signals.samples import facts_from
 from hosts_mcp.store.protocol import Host, Store
@@ -77,8 +77,16 @@ class Derived:
     def _rollup(self, host: Host, start_ns: int, end_ns: int) -> Rollup:
         facts = host.facts
         samples = self._reader.samples(host.id, start_ns - LEAD_NS, end_ns)
-        raw = self._reader.points(host.id, _DISK_METRICS, start_ns - LEAD_NS, end_ns) if "disk" in samples else []
+        raw = self._disks(host, start_ns, end_ns) if "disk" in samples else []
         return five_minutes(samples, derive_devices(raw, facts), facts, start_ns, end_ns)
+
+    def _disks(self, host: Host, start_ns: int, end_ns: int) -> list[RawSeries]:
+        """With a reading before the window of each series, for its first rate: mostly it is near."""
+        near_ns = min(LEAD_NS, max(60 * NS, 3 * host.interval_ns)) if host.interval_ns else LEAD_NS
+        raw = self._reader.points(host.id, _DISK_METRICS, start_ns - near_ns, end_ns)
+        if near_ns < LEAD_NS and any(series.times_ns[0] >= start_ns for series in raw):
+            return self._reader.points(host.id, _DISK_METRICS, start_ns - LEAD_NS, end_ns)
+        return raw
 
 
 _DISK_METRICS = tuple(name for name in DEVICE_METRICS if "disk" in name)
