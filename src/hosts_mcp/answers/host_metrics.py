@@ -17,7 +17,7 @@ from hosts_mcp.answers.table import table
 from hosts_mcp.answers.vitals import host_now
 from hosts_mcp.errors import BadArgument
 from hosts_mcp.signals.catalogue import SIGNALS
-from hosts_mcp.store.protocol import Host, Store
+from hosts_mcp.store.protocol import EntityKind, Host, Store
 from hosts_mcp.text import clean, human_seconds, quote
 from hosts_mcp.timerange import NS, TimeRange, parse_range
 
@@ -106,9 +106,14 @@ def answer(
                           candidates=tuple(SUBJECTS))  # fmt: skip
     box = find_host(store, host)
     time = parse_range(range, host_now(box, now_ns))
-    stored = {m.metric: m.entity_kind for m in store.metric_names(box.id)} if metrics.strip() else {}
     known = [signal.name for signal in SIGNALS]
-    chosen = select(metrics, known, stored)
+    stored: dict[str, EntityKind] = {}
+    try:
+        chosen = select(metrics, known, stored)
+    except BadArgument:
+        # A metric by the name it was sent with: those are read off scrapes.
+        stored = {m.metric: m.entity_kind for m in store.metric_names(box.id)}
+        chosen = select(metrics, known, stored)
     wanted = [name for name in known if chosen.takes(name)]
     count = min(max(2, points or budget.points), MOST_POINTS)
     shown = count if full else SPARKS
