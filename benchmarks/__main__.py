@@ -1,15 +1,18 @@
-"""`python -m benchmarks [NAME ...]`: every figure, one table. Names: decode, path, store, spans, load, inflight."""
+"""`python -m benchmarks [NAME ...]`: every figure, one table. Names are those of `FIGURES`."""
 
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import decode, inflight, load, path, spans, store
+from benchmarks import asking, background, decode, inflight, keeping, load, path, spans, store
 from benchmarks.measuring import Row
 
 FIGURES: dict[str, Callable[[], Iterator[Row]]] = {
     "decode": decode.measure,
     "path": path.measure,
     "store": store.measure,
+    "asking": asking.measure,
+    "keeping": keeping.measure,
+    "background": background.measure,
     "spans": spans.measure,
     "load": load.measure,
     "inflight": inflight.measure,

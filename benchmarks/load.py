@@ -2,7 +2,7 @@
 
 CPU is that of the whole server process (utime + stime of /proc/PID/stat), so decode, commit, checkpoints, jobs and
 transport are in it; the senders' is not. Every acknowledgement is a committed request. `ack` is wall time as a sender
-sees it, on a machine that runs the senders too.
+sees it, on a machine that runs the senders too; so is what a question takes over REST while the same process ingests.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import gzip
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -23,11 +24,15 @@ from pathlib import Path
 
 import grpc
 import httpx
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from benchmarks.fleet import SimulatedHost, batched, scrapes
 from benchmarks.measuring import Row
+from benchmarks.spans import batch
 
-SECONDS = 12.0
+ROUNDS = 3
+"""Scrapes of each host while questions are asked."""
+_PROTOBUF = {"Content-Type": "application/x-protobuf"}
 _EXPORT = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -39,6 +44,7 @@ Send = Callable[[bytes], Awaitable[None]]
 class Served:
     pid: int
     db: Path
+    url: str
     grpc: str
     http: str
 
@@ -60,6 +66,7 @@ def measure() -> Iterator[Row]:
     yield asyncio.run(_flood("acked, gRPC batches of 8,192", batches, 2, _grpc, 4))
     yield asyncio.run(_flood("acked, single hosts over gRPC", singles, 100, _grpc, 32))
     yield asyncio.run(_thousand())
+    yield from asyncio.run(_questions())
 
 
 async def _flood(
@@ -113,6 +120,46 @@ async def _thousand() -> Row:
     )
 
 
+async def _questions() -> list[Row]:
+    """Questions over REST, one after the other, while 100 hosts that scrape every 10 s are taken in: wall time."""
+    now_ns = time.time_ns()
+    hosts = [SimulatedHost(f"host-{i}", cpus=4 + i % 3, disks=1 + i % 4) for i in range(100)]
+    past = [hosts[0].scrape(now_ns - n * 10**10) for n in range(360, 1, -1)]
+    past += [host.scrape(now_ns - 10**10) for host in hosts]
+    rounds = [[host.scrape(now_ns + n * 10**10) for host in hosts] for n in range(ROUNDS)]
+    spans = batch(random.Random(7), 0, 1)
+    trace_id = ExportTraceServiceRequest.FromString(spans).resource_spans[0].scope_spans[0].spans[0].trace_id.hex()
+    paths = {"list_hosts": "hosts", "host_metrics of 1 h": "hosts/host-0/metrics?range=1h",
+             "a trace of 12 spans": f"traces/{trace_id}"}  # fmt: skip
+    taken: dict[str, list[float]] = {name: [] for name in paths}
+    async with serving() as server, contextlib.AsyncExitStack() as stack:
+        send = await stack.enter_async_context(contextlib.asynccontextmanager(_grpc)(server))
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=60))
+        await client.post(f"http://{server.http}/v1/traces", content=spans, headers=_PROTOBUF)
+        for body in past:
+            await send(body)
+        begun, tasks, sent = time.perf_counter(), [], asyncio.Event()
+
+        async def ask() -> None:
+            while not sent.is_set():
+                for name, path in paths.items():
+                    asked = time.perf_counter()
+                    (await client.get(f"{server.url}/api/v1/{path}")).raise_for_status()
+                    taken[name].append(time.perf_counter() - asked)
+                    await asyncio.sleep(0.03)
+
+        asking = asyncio.create_task(ask())
+        for number, body in enumerate(body for bodies in rounds for body in bodies):
+            await asyncio.sleep(max(0.0, begun + number / 10 - time.perf_counter()))
+            tasks.append(asyncio.create_task(send(body)))
+        sent.set()
+        await asyncio.gather(*tasks, asking)
+    return [
+        (f"{name} while 100 hosts send @10 s", f"p50 {milliseconds(times, 50)}, p99 {milliseconds(times, 99)}")
+        for name, times in taken.items()
+    ]
+
+
 async def _timed(send: Send, body: bytes, acks: list[float]) -> None:
     begun = time.perf_counter()
     await send(body)
@@ -141,13 +188,13 @@ async def _announced(process: subprocess.Popen[bytes], db: Path) -> Served:
         with contextlib.suppress(OSError, ValueError, httpx.HTTPError, KeyError):
             url = json.loads(file.read_text())["url"]
             otlp = httpx.get(f"{url}/healthz").json()["otlp"]
-            return Served(process.pid, db, otlp["grpc"], otlp["http"])
+            return Served(process.pid, db, url, otlp["grpc"], otlp["http"])
         await asyncio.sleep(0.05)
     raise RuntimeError("the server did not start")
 
 
 async def _http(server: Served) -> AsyncIterator[Send]:
-    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+    headers = {**_PROTOBUF, "Content-Encoding": "gzip"}
     async with httpx.AsyncClient(timeout=60) as client:
 
         async def send(body: bytes) -> None:

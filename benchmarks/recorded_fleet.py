@@ -7,7 +7,6 @@ milliseconds, bytes in sectors or pages; series that stood still go on standing 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,12 +27,14 @@ _QUANTUM = {"s": 0.01, "By": 512.0}
 class Box:
     """One box; `scrape(time)` is what it sends then."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, load: float = 1.0) -> None:
+        """`load`: of what a busy box does; an idle one has 0.01."""
         self.name = f"box-{number}"
+        self._load = load
         self._rng = random.Random(number)
         self._groups = [g for g in _recorded() if "process.pid" not in g.resource.attributes]
         self._resource = Resource({"host.name": self.name}, self.name.encode())
-        self._boot_ns = T0 - self._rng.randrange(100_000) * NS
+        self._boot_ns = T0 - (86_400 + self._rng.randrange(100_000)) * NS
         self._values = [list(g.values) for g in self._groups]
         self._rates = [[self._rate(s, v) for s, v in zip(g.slots, g.values, strict=True)] for g in self._groups]
         self._quanta = [[_quantum(slot) for slot in g.slots] for g in self._groups]
@@ -45,7 +46,9 @@ class Box:
             return 0.0
         if slot.kind != "counter":
             return value / 100
-        most = 1.0 if slot.unit == "s" else 1e6 if slot.unit == "By" else 100.0
+        if slot.get("state") == "idle":
+            return 1.0
+        most = self._load if slot.unit == "s" else self._load * (1e6 if slot.unit == "By" else 100.0)
         return most * self._rng.random() ** 3
 
     def scrape(self, time_ns: int) -> list[PointGroup]:
@@ -55,8 +58,11 @@ class Box:
         for group, values, rates, quanta in zip(self._groups, self._values, self._rates, self._quanta, strict=True):
             clock += self._rng.randrange(50_000, 1_000_000)
             for i, (slot, rate, quantum) in enumerate(zip(group.slots, rates, quanta, strict=True)):
-                if rate and slot.kind == "counter":
-                    values[i] += quantum * round(rate * seconds * 2 * uniform() / quantum)
+                if slot.metric == "system.uptime":
+                    values[i] = (clock - self._boot_ns) / NS
+                elif rate and slot.kind == "counter":
+                    pace = 1.0 if slot.get("state") == "idle" else 2 * uniform()
+                    values[i] += quantum * round(rate * seconds * pace / quantum)
                     values[i] = round(values[i], 3)
                 elif rate and uniform() < 0.5:
                     values[i] = max(0.0, round(values[i] + quantum * round(rate * (uniform() - 0.5) / quantum), 3))
@@ -74,6 +80,8 @@ def _quantum(slot: Slot) -> float:
     return 4096.0 if "memory" in slot.metric else _QUANTUM.get(slot.unit, 1.0)
 
 
+_SCRAPED_FOR_NS = 20_000_000
+"""At most, from the first scraper to the last."""
 _SCRAPE: list[PointGroup] = []
 
 
@@ -92,35 +100,30 @@ def _recorded() -> list[PointGroup]:
     return _SCRAPE
 
 
-def fill(
-    writer: SqliteWriter, boxes: int, scrapes: int, interval_ns: int, *, group: int = 100, first_ns: int = T0
-) -> Iterator[int]:
-    """Commit `scrapes` scrapes of each box, `group` boxes per transaction, arriving as they are made; yields the
-    number of points of each transaction."""
-    fleet = [Box(n) for n in range(boxes)]
-    ids: dict[str, tuple[int, int]] = {}
-    for n in range(scrapes):
-        time_ns = first_ns + n * interval_ns
-        for at in range(0, boxes, group):
-            writer.begin()
-            points = 0
-            for box in fleet[at : at + group]:
-                if box.name not in ids:
-                    host = writer.add_host(_host(box.name, time_ns))
-                    ids[box.name] = (host.id, writer.entity("host", host.id, b"box", {}, None, time_ns, time_ns))
-                host_id, entity_id = ids[box.name]
-                for one in box.scrape(time_ns):
-                    writer.add_points(host_id, entity_id, "hostmetrics", one, time_ns + NS)
-                    points += len(one.values)
-            writer.commit()
-            yield points
-    writer.begin()
-    last_ns = first_ns + (scrapes - 1) * interval_ns
-    for host in writer.hosts():
-        writer.update_host(replace(host, newest_ns=last_ns, last_arrived_ns=last_ns, interval_ns=interval_ns))
-    writer.commit()
+class Fleet:
+    """Boxes that are scraped together into one file, arriving as they are made."""
 
+    def __init__(self, writer: SqliteWriter, boxes: int, interval_ns: int, *, load: float = 1.0) -> None:
+        self._writer, self._interval_ns = writer, interval_ns
+        self._boxes = [Box(number, load) for number in range(boxes)]
+        self._hosts: list[Host] = []
+        self.now_ns = T0
+        self.points = 0
+        """Sent so far."""
 
-def _host(name: str, time_ns: int) -> Host:
-    return Host(0, name, "host", name, first_arrived_ns=time_ns, last_arrived_ns=time_ns, cpu_count=2,
-                memory_bytes=8 * 2**30, os_type="linux", sources=("hostmetrics",))  # fmt: skip
+    def scrape(self) -> None:
+        """The next scrape of every box, in one transaction."""
+        writer, self.now_ns = self._writer, self.now_ns + self._interval_ns
+        writer.begin()
+        self._hosts = self._hosts or [writer.add_host(self._host(box.name)) for box in self._boxes]
+        for host, box in zip(self._hosts, self._boxes, strict=True):
+            entity = writer.entity("host", host.id, b"box", {}, None, self.now_ns, self.now_ns)
+            for group in box.scrape(self.now_ns - _SCRAPED_FOR_NS):
+                writer.add_points(host.id, entity, "hostmetrics", group, self.now_ns)
+                self.points += len(group.values)
+            writer.update_host(replace(host, newest_ns=self.now_ns, last_arrived_ns=self.now_ns))
+        writer.commit()
+
+    def _host(self, name: str) -> Host:
+        return Host(0, name, "host", name, first_arrived_ns=T0, cpu_count=2, memory_bytes=8 * 2**30, os_type="linux",
+                    sources=("hostmetrics",), interval_ns=self._interval_ns, usual_lag_ns=0)  # fmt: skip

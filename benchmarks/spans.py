@@ -33,7 +33,7 @@ _BATCHES, _ALONE = 48, 1000
 
 def measure() -> Iterator[Row]:
     rng = random.Random(7)
-    bodies = [_batch(rng, number, _PER_BATCH) for number in range(_BATCHES)]
+    bodies = [batch(rng, number, _PER_BATCH) for number in range(_BATCHES)]
     spans = _PER_BATCH * _PER_TRACE * _BATCHES
     sizes: list[int] = []
     parsed, read = cpu_seconds(
@@ -48,7 +48,7 @@ def measure() -> Iterator[Row]:
             f"{decoded / bare:.1f} x the bare parse; {sizes[-1] / spans:.0f} B/span at rest"
         ),
     )
-    bodies = [_batch(rng, number, 1) for number in range(_ALONE)]
+    bodies = [batch(rng, number, 1) for number in range(_ALONE)]
     spans = _PER_TRACE * _ALONE
     whole = 1e6 * statistics.median(_stored(sizes, bodies) for _ in range(PASSES)) / spans
     yield "spans: a trace per request", f"{whole:.1f} µs/span; {sizes[-1] / spans:.0f} B/span at rest"
@@ -75,7 +75,8 @@ def _stored(sizes: list[int], bodies: Sequence[bytes]) -> float:
     return seconds
 
 
-def _batch(rng: random.Random, number: int, traces: int) -> bytes:
+def batch(rng: random.Random, number: int, traces: int, spans: int = _PER_TRACE) -> bytes:
+    """A request of so many traces of so many spans."""
     request = ExportTraceServiceRequest()
     scopes = []
     for service in ("agent", "tools"):
@@ -87,7 +88,7 @@ def _batch(rng: random.Random, number: int, traces: int) -> bytes:
     for _ in range(traces):
         trace_id, begun = rng.randbytes(16), BOOT_NS + number * 10**10 + rng.randrange(10**9)
         parent = b""
-        for depth in range(_PER_TRACE):
+        for depth in range(spans):
             span = scopes[depth % 2].spans.add(
                 trace_id=trace_id, span_id=rng.randbytes(8), parent_span_id=parent, kind=1 + depth % 3,
                 name=f"chat gpt-{depth % 4}", start_time_unix_nano=begun + depth * 10**6,

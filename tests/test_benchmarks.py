@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks import decode, path, spans, store
+from benchmarks import asking, background, decode, keeping, path, spans, store
 from benchmarks.fleet import SimulatedHost, scrapes
 
 HOST = SimulatedHost("host-0")
@@ -16,7 +16,12 @@ FIGURES: dict[str, Callable[[], object]] = {
     "path": lambda: path._figure("one host", SENT),
     "store": lambda: store._figures(SENT, store.FLEET_NS),
     "a row per point": lambda: store._row_per_point(SENT),
-    "spans": lambda: spans._stored([], [spans._batch(random.Random(7), 0, 2)]),
+    "background": lambda: list(background._figures(30 * 10**9, boxes=1, passes=1, before_ns=600 * 10**9)),
+    "curves": lambda: asking._curves(30),
+    "a trace": lambda: asking._trace(12, 20),
+    "a day at rest": lambda: keeping._at_rest(1, 240),
+    "a day dropped": lambda: keeping._dropped(1, 240, 20),
+    "spans": lambda: spans._stored([], [spans.batch(random.Random(7), 0, 2)]),
 }
 
 

@@ -53,9 +53,13 @@ class Budget:
         return Budget(round(self.text_bytes * factor), round(self.structured_bytes * factor), self.rows, self.points)
 
     def holds(self, answer: Answer) -> bool:
-        return (
-            len(answer.to_text().encode()) <= self.text_bytes
-            and len(compact_json(answer.structured()).encode()) <= self.structured_bytes
+        return self.share(answer) <= 1
+
+    def share(self, answer: Answer) -> float:
+        """How much of the room the fuller channel takes: 1 is all of it."""
+        return max(
+            len(answer.to_text().encode()) / self.text_bytes,
+            len(compact_json(answer.structured()).encode()) / self.structured_bytes,
         )
 
 
@@ -90,15 +94,20 @@ def fit(build: Callable[[int], A], rows: int, budget: Budget) -> A:
         else:
             high = step
         step *= 4
-    if high == rows and budget.holds(whole := build(rows)):
+    most = budget.share(whole := build(high))
+    if most <= 1:
         return whole
     best = best or build(0)
+    # Rows are of about one size: the budget ends near where a straight line says, and is looked for from there.
+    least = budget.share(best)
+    guess, step = low + int((high - low) * max(0.0, 1 - least) / max(most - least, 1e-9)), 1
     while high - low > 1:
-        middle = (low + high) // 2
-        if budget.holds(candidate := build(middle)):
-            low, best = middle, candidate
+        at = guess if low < guess < high else (low + high) // 2
+        if budget.holds(candidate := build(at)):
+            low, best, guess = at, candidate, at + step
         else:
-            high = middle
+            high, guess = at, at - step
+        step *= 2
     return best
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,7 +17,7 @@ from hosts_mcp.answers.table import table
 from hosts_mcp.answers.vitals import host_now
 from hosts_mcp.errors import BadArgument
 from hosts_mcp.signals.catalogue import SIGNALS
-from hosts_mcp.store.protocol import Host, Store
+from hosts_mcp.store.protocol import EntityKind, Host, Store
 from hosts_mcp.text import clean, human_seconds, quote
 from hosts_mcp.timerange import NS, TimeRange, parse_range
 
@@ -105,9 +106,14 @@ def answer(
                           candidates=tuple(SUBJECTS))  # fmt: skip
     box = find_host(store, host)
     time = parse_range(range, host_now(box, now_ns))
-    stored = {m.metric: m.entity_kind for m in store.metric_names(box.id)} if metrics.strip() else {}
     known = [signal.name for signal in SIGNALS]
-    chosen = select(metrics, known, stored)
+    stored: dict[str, EntityKind] = {}
+    try:
+        chosen = select(metrics, known, stored)
+    except BadArgument:
+        # A metric by the name it was sent with: those are read off scrapes.
+        stored = {m.metric: m.entity_kind for m in store.metric_names(box.id)}
+        chosen = select(metrics, known, stored)
     wanted = [name for name in known if chosen.takes(name)]
     count = min(max(2, points or budget.points), MOST_POINTS)
     shown = count if full else SPARKS
@@ -117,29 +123,30 @@ def answer(
         curves += raw_curves(store, box, time, {metric: stored[metric] for metric in chosen.raw})
     by_worth = _greatest_first(curves)
     limits = budget.times(2) if full else budget.times(CONCISE) if chosen.usual and not by else budget
-    holes = [g for g in gaps(curves, time) if curves]
+    whole = HostMetrics(
+        summary=_summary(box, time, curves),
+        host=clean(box.key, 64),
+        start=when(time.start_ns) or "",
+        end=when(time.end_ns) or "",
+        interval_seconds=shortened(box.interval_ns / NS) if box.interval_ns else None,
+        point_seconds=shortened(time.seconds / count) if full and curves else None,
+        metrics=[],
+        total=len(curves),
+        gaps=_gap_lines([g for g in gaps(curves, time) if curves]) or None,
+        missing=_missing(chosen, curves, by) or None,
+        next=_next(box, time, curves, by, full),
+    )
+
+    row = lru_cache(None)(lambda at: _row(curves[at], time, count, full))
 
     def build(rows: int) -> HostMetrics:
         rest = len(curves) - rows
-        kept = curves if not rest else sorted(by_worth[:rows], key=curves.index)
-        notes = [*found.notes, *_quality_notes(kept)]
+        kept = sorted(by_worth[:rows])
+        notes = [*found.notes, *_quality_notes([curves[at] for at in kept])]
         if rest:
             wider = 'metrics="…" for some of them' if full else "name fewer metrics"
             notes.append(f"… {plural(rest, 'more signal')} of {len(curves)} left out for length: {wider}.")
-        return HostMetrics(
-            summary=_summary(box, time, curves),
-            host=clean(box.key, 64),
-            start=when(time.start_ns) or "",
-            end=when(time.end_ns) or "",
-            interval_seconds=shortened(box.interval_ns / NS) if box.interval_ns else None,
-            point_seconds=shortened(time.seconds / count) if full and curves else None,
-            metrics=[_row(c, time, count, full) for c in kept],
-            total=len(curves),
-            gaps=_gap_lines(holes) or None,
-            missing=_missing(chosen, curves, by) or None,
-            notes=notes or None,
-            next=_next(box, time, curves, by, full),
-        )
+        return whole.model_copy(update={"metrics": [row(at) for at in kept], "notes": notes or None})
 
     return fit(build, len(curves), limits)
 
@@ -166,14 +173,14 @@ def _order(curve: Curve, chosen: Selection) -> tuple[object, ...]:
     return (*chosen.order(curve.name), -(curve.average or 0), curve.subject or "")
 
 
-def _greatest_first(curves: Sequence[Curve]) -> list[Curve]:
-    """Where not all fit, the greatest of every signal rather than all of the first."""
+def _greatest_first(curves: Sequence[Curve]) -> list[int]:
+    """Places of the curves: where not all fit, the greatest of every signal rather than all of the first."""
     rank: Counter[str] = Counter()
     ranked = []
-    for position, curve in enumerate(curves):
-        ranked.append((rank[curve.name], position, curve))
+    for place, curve in enumerate(curves):
+        ranked.append((rank[curve.name], place))
         rank[curve.name] += 1
-    return [curve for _, _, curve in sorted(ranked, key=lambda r: r[:2])]
+    return [place for _, place in sorted(ranked)]
 
 
 def _row(curve: Curve, time: TimeRange, count: int, full: bool) -> MetricRow:

@@ -212,11 +212,14 @@ def _boxes(store: Store, listening: Listening, now_ns: int) -> tuple[list[_Box],
 
 def _fits(box: _Box, query: str) -> bool:
     """Every word of the query occurs in a name, alias, id, OS, node, mark or finding of the box."""
+    words = query.lower().split()
+    if not words:
+        return True
     host = box.host
     texts = [host.key, host.name, host.host_id, *host.aliases, host.node, host.cluster, host.os_type,
              host.os_description, host.arch, *marks(host), *(f.code for f in box.findings)]  # fmt: skip
     haystack = " ".join(t for t in texts if t).lower()
-    return all(word in haystack for word in query.lower().split())
+    return all(word in haystack for word in words)
 
 
 _COLUMNS: dict[str, Callable[[_Box], str | float | None]] = {

@@ -8,6 +8,7 @@ import re
 from hosts_mcp.answers.base import call, plural, when
 from hosts_mcp.errors import AmbiguousName, BadArgument, NoSuchHost, NoSuchService, NoSuchTrace
 from hosts_mcp.hosts.identity import Inventory
+from hosts_mcp.hosts.names import fold
 from hosts_mcp.store.protocol import Host, Store
 from hosts_mcp.text import clean, quote
 
@@ -18,9 +19,12 @@ _SHOWN = 5
 
 def find_host(store: Store, text: str) -> Host:
     """The host of that key, name, alias, id or unique prefix. Raises NoSuchHost or AmbiguousName, with candidates."""
-    hosts = store.hosts()
     if not text.strip():
         raise BadArgument(f"Which host? Give a key or name as {call('list_hosts')} shows them.")
+    # A key goes before every other reading of the text, and is what a caller has from the answer before.
+    if (known := store.host(fold(text))) is not None:
+        return known
+    hosts = store.hosts()
     try:
         return Inventory(hosts).find(text)
     except NoSuchHost as error:

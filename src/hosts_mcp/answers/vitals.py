@@ -59,20 +59,21 @@ class Remembered:
         found: dict[int, tuple[object, Mapping[str, Reading]]] = {}
         changed = []
         for host in hosts:
-            known = before.get(host.id)
-            if known is not None and known[0] == _state(host):
+            known, state = before.get(host.id), _state(host)
+            if known is not None and known[0] == state:
                 found[host.id] = known
             else:
-                changed.append(host)
-        samples = store.newest([host.id for host in changed], groups=self._groups) if changed else {}
-        for host in changed:
-            found[host.id] = (_state(host), newest(host, samples.get(host.id, {}), self._names))
+                changed.append((host, state))
+        samples = store.newest([host.id for host, _ in changed], groups=self._groups) if changed else {}
+        for host, state in changed:
+            found[host.id] = (state, newest(host, samples.get(host.id, {}), self._names))
         self._of[store] = found
         return {host_id: readings for host_id, (_, readings) in found.items()}
 
 
 def _state(host: Host) -> object:
-    return host.newest_ns, host.last_arrived_ns, host.facts
+    """Its newest point, that point's arrival, and its facts."""
+    return host.newest_ns, host.last_arrived_ns, host.cpu_count, host.memory_bytes, host.os_type
 
 
 @dataclass(frozen=True, slots=True)

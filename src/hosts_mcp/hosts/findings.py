@@ -67,12 +67,12 @@ def _levels(
 ) -> list[FindingRow]:
     rows: list[FindingRow] = []
     for rule in table.RULES:
-        for subject, series in _subjects(rule, signals, devices):
+        for subject, series in subjects(rule, signals, devices):
             rows += _rule(host, rule, subject, series, previous)
     return [_as_usual(row, signals, usual_memory_ratio) for row in rows]
 
 
-def _subjects(
+def subjects(
     rule: Rule, signals: Signals, devices: Sequence[SignalSeries]
 ) -> Iterator[tuple[str | None, dict[str, SignalSeries]]]:
     """The box, or each device that has the rule's anchor; the box where no device is known."""

@@ -18,6 +18,10 @@ from hosts_mcp.text import human_ratio, human_seconds, quote
 from hosts_mcp.timerange import NS
 
 REPORTING = ("not_reporting", "delayed")
+CONSTANT = ("unidentified", "coarse_interval", "missing_scraper", "app_reported_only")
+"""States that hold on, word for word, while what is known of the host and which scrapers send stay as they are."""
+ONE_PER_MACHINE = (("boot_time", table.REBOOT_MOVED_SECONDS, "boot times"), ("cpu_count", 0.5, "CPU counts"))
+"""Signals that do not come and go on one machine, how much they may differ, and their name in a sentence."""
 
 Signals = Mapping[str, SignalSeries]
 
@@ -72,6 +76,11 @@ def of_host(
         "app_reported_only": lambda: _app_only(host),
     }
     return [row for code, see in states.items() for row in _rows(host, code, see(), previous, newest_ns)]
+
+
+def quiet(host: Host) -> bool:
+    """Whether what is known of the host beside its readings leaves no state to begin but those in `CONSTANT`."""
+    return not (host.shared_id or _signs_of_container(host)) and not isinstance(_clock_skew(host, 0), _State)
 
 
 def _rows(host: Host, code: str, state: Seen, previous: Sequence[FindingRow], now_ns: int) -> list[FindingRow]:
@@ -164,12 +173,9 @@ def _in_container(host: Host, devices: Sequence[SignalSeries], newest_ns: int) -
     if host.kind != "host" or COLLECTOR not in host.sources:
         return None
     interfaces = {d.subject for d in devices if d.name.startswith("network_") and d.subject}
-    signs = {
-        "its host name is a container's": OWN_NAME in host.attributes,
-        "it carries a container.id": bool(host.attributes.get("container.id")),
-        "it sees no interface but eth0": bool(interfaces) and interfaces <= {"lo", "eth0"},
-    }
-    found = [sign for sign, holds in signs.items() if holds]
+    found = _signs_of_container(host)
+    if interfaces and interfaces <= {"lo", "eth0"}:
+        found.append("it sees no interface but eth0")
     if len(found) < 2:
         return None
     return _State(
@@ -180,6 +186,14 @@ def _in_container(host: Host, devices: Sequence[SignalSeries], newest_ns: int) -
     )  # fmt: skip
 
 
+def _signs_of_container(host: Host) -> list[str]:
+    signs = {
+        "its host name is a container's": OWN_NAME in host.attributes,
+        "it carries a container.id": bool(host.attributes.get("container.id")),
+    }
+    return [sign for sign, holds in signs.items() if holds]
+
+
 def _duplicate(host: Host, signals: Signals, newest_ns: int) -> Seen:
     """Clones share an id; a gateway that overwrites names makes several machines report as one."""
     if host.shared_id:
@@ -188,10 +202,7 @@ def _duplicate(host: Host, signals: Signals, newest_ns: int) -> Seen:
             f"Its host.id {quote(host.host_id, 40)} is used by several machines, as after cloning a disk.",
             "Give each machine an id of its own: empty /etc/machine-id and run systemd-machine-id-setup.",
         )  # fmt: skip
-    for name, tolerance, what in (
-        ("boot_time", table.REBOOT_MOVED_SECONDS, "boot times"),
-        ("cpu_count", 0.5, "CPU counts"),
-    ):
+    for name, tolerance, what in ONE_PER_MACHINE:
         series = signals.get(name)
         if series is not None and _alternates([v for v in series.values if v is not None], tolerance):
             return _State(

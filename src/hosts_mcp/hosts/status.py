@@ -22,13 +22,27 @@ flap between its first two reports."""
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`reason` is one clause: how old the newest report is and which limit that means."""
-
     word: Word
-    reason: str
     age_seconds: float
     """Since the newest fresh report arrived here."""
     interval_seconds: float | None
+    limit_seconds: float
+    """That the age kept or crossed."""
+    listened_seconds: float | None = None
+    """Since our own start, while that is what keeps the word as it was for `limit_seconds`."""
+
+    @property
+    def reason(self) -> str:
+        """One clause: how old the newest report is and which limit that means. Made only when somebody reads it."""
+        if self.listened_seconds is not None:
+            return (
+                f"no report since this server began listening {human_seconds(round(self.listened_seconds, 1))} ago; "
+                f"judged from {human_seconds(self.limit_seconds)} on"
+            )
+        every = self.interval_seconds
+        reports = f"it reports every {human_seconds(every)}" if every else "its interval is not known yet"
+        age, bound = human_seconds(round(self.age_seconds, 1)), "within" if self.word == "live" else "more than"
+        return f"last report {age} ago, {bound} {human_seconds(self.limit_seconds)}; {reports}"
 
 
 def status(
@@ -48,8 +62,8 @@ def status(
         if 0 <= listened < grace:
             age_then = (stopped_listening_ns - host.last_arrived_ns) / NS if stopped_listening_ns is not None else 0.0
             kept = min((_judge(age_then, interval)[0], word), key=("live", "stale", "down").index)
-            return Status(kept, _restarted(listened, grace), age, interval)
-    return Status(word, _reason(word, age, interval, limit), age, interval)
+            return Status(kept, age, interval, grace, listened)
+    return Status(word, age, interval, limit)
 
 
 def fresh(lag_ns: int, *, usual_lag_ns: int | None, interval_ns: int | None) -> bool:
@@ -70,16 +84,3 @@ def _judge(age: float, interval: float | None) -> tuple[Word, float]:
     if age <= live:
         return "live", live
     return ("stale", live) if age <= stale else ("down", stale)
-
-
-def _reason(word: Word, age: float, interval: float | None, limit: float) -> str:
-    every = f"it reports every {human_seconds(interval)}" if interval else "its interval is not known yet"
-    bound = "within" if word == "live" else "more than"
-    return f"last report {human_seconds(round(age, 1))} ago, {bound} {human_seconds(limit)}; {every}"
-
-
-def _restarted(listened: float, grace: float) -> str:
-    return (
-        f"no report since this server began listening {human_seconds(round(listened, 1))} ago; "
-        f"judged from {human_seconds(grace)} on"
-    )

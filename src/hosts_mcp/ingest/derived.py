@@ -1,25 +1,23 @@
-"""What the jobs compute from stored samples: a host's facts, its five-minute signals and its findings."""
+"""What the jobs compute from stored samples: a host's facts and its five-minute signals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from statistics import median
 from typing import Any
 
-from hosts_mcp.hosts import findings
 from hosts_mcp.signals.devices import derive_devices
-from hosts_mcp.signals.model import BoxFacts, Rollup, Samples
+from hosts_mcp.signals.model import BoxFacts, RawSeries, Rollup, Samples
 from hosts_mcp.signals.rollup import BIN_NS, DEVICE_METRICS, five_minutes
-from hosts_mcp.signals.samples import derive, facts_from
-from hosts_mcp.store.protocol import FindingRow, Host, Store
+from hosts_mcp.signals.samples import facts_from
+from hosts_mcp.store.protocol import Host, Store
 from hosts_mcp.timerange import NS
 
 FACT_ROWS = 24
 """Newest rows per group that a host's interval and core count are taken from."""
 FACTS_AFTER_NS = 60 * NS
 """Facts hardly change: a host that has them is looked at again when so much newer points have come."""
-FINDING_WINDOW_NS = 1800 * NS
 LEAD_NS = 600 * NS
 """Read before a rollup window, so that its first rate and the damped load have a past."""
 ENOUGH_SPACINGS = 2
@@ -79,22 +77,16 @@ class Derived:
     def _rollup(self, host: Host, start_ns: int, end_ns: int) -> Rollup:
         facts = host.facts
         samples = self._reader.samples(host.id, start_ns - LEAD_NS, end_ns)
-        raw = self._reader.points(host.id, _DISK_METRICS, start_ns - LEAD_NS, end_ns) if "disk" in samples else []
+        raw = self._disks(host, start_ns, end_ns) if "disk" in samples else []
         return five_minutes(samples, derive_devices(raw, facts), facts, start_ns, end_ns)
 
-    def findings(self, now_ns: int) -> Iterator[tuple[Host, Sequence[FindingRow]]]:
-        """Every host that is judged, one by one, with the findings to write; none when nothing changed."""
-        for host in self._reader.hosts():
-            if host.kind == "container" or host.newest_ns is None:
-                continue
-            end = host.newest_ns + 1
-            start = end - FINDING_WINDOW_NS
-            facts = host.facts
-            signals = derive(self._reader.samples(host.id, start, end), facts)
-            devices = derive_devices(self._reader.points(host.id, DEVICE_METRICS, start, end, limit_scrapes=180), facts)
-            before = self._reader.findings(host.id, open_only=False, start_ns=start)
-            rows = findings.evaluate(host, signals, devices, before, now_ns)
-            yield host, rows if rows != before else ()
+    def _disks(self, host: Host, start_ns: int, end_ns: int) -> list[RawSeries]:
+        """With a reading before the window of each series, for its first rate: mostly it is near."""
+        near_ns = min(LEAD_NS, max(60 * NS, 3 * host.interval_ns)) if host.interval_ns else LEAD_NS
+        raw = self._reader.points(host.id, _DISK_METRICS, start_ns - near_ns, end_ns)
+        if near_ns < LEAD_NS and any(series.times_ns[0] >= start_ns for series in raw):
+            return self._reader.points(host.id, _DISK_METRICS, start_ns - LEAD_NS, end_ns)
+        return raw
 
 
 _DISK_METRICS = tuple(name for name in DEVICE_METRICS if "disk" in name)

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import TypeVar
 
 from hosts_mcp.ingest.derived import Derived
+from hosts_mcp.ingest.judging import Judge
 from hosts_mcp.ingest.pipeline import Pipeline
 from hosts_mcp.ingest.runs import runs_of
 from hosts_mcp.otlp.transport import Busy
@@ -31,7 +31,8 @@ QUIET_NS = 120 * NS
 """A trace without a new span for so long is settled; late spans unsettle it."""
 TRACES_PER_SLICE = 200
 BINS_PER_SLICE = 288
-HOSTS_PER_SLICE = 5
+JUDGING_SECONDS = 0.02
+"""CPU time of one slice of findings: many hosts that are calm, or one or two that are judged in whole."""
 
 
 @dataclass(slots=True)
@@ -55,6 +56,7 @@ class Jobs:
         self._reader = reader
         self._settings = settings
         self._derived = Derived(reader)
+        self._judge = Judge(reader)
         self._stopping = threading.Event()
         self._turn = threading.Lock()
         self._run = 0
@@ -143,14 +145,15 @@ class Jobs:
 
     def _findings(self) -> bool:
         if self._judging is None:
-            self._judging = self._derived.findings(time.time_ns())
-        judged = list(islice(self._judging, HOSTS_PER_SLICE))
-        for host, rows in judged:
+            self._judging = self._judge.findings(time.time_ns())
+        begun = time.thread_time()
+        for host, rows in self._judging:
             if rows:
                 self._write(partial(SqliteWriter.write_findings, host_id=host.id, rows=rows))
-        if len(judged) < HOSTS_PER_SLICE:
-            self._judging = None
-        return self._judging is not None
+            if time.thread_time() - begun > JUDGING_SECONDS:
+                return True
+        self._judging = None
+        return False
 
     def _compact(self) -> bool:
         """One piece of one hour: computed here, put in place by the writer."""

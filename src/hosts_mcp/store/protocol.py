@@ -297,6 +297,10 @@ class Store(Protocol):
         """Every box and workload ever seen and not yet forgotten, by name."""
         ...
 
+    def host(self, key: str) -> Host | None:
+        """The one of this very key: one seek, however many there are."""
+        ...
+
     def samples(self, host_id: int, start_ns: int, end_ns: int, groups: Iterable[str] | None = None) -> Samples:
         """Wide rows of a host in [start, end), plus one row before `start` per group so that a first rate exists."""
         ...
@@ -321,6 +325,11 @@ class Store(Protocol):
         """Five-minute bins that begin in [start, end), of all signals or of those named, without maxima if so wished,
         and with gaps where `sparse` says so. A longer `bin_ns` (a multiple) puts them together: means of means, maxima
         of maxima, no worst disk."""
+        ...
+
+    def last_scrape(self, host_id: int, start_ns: int, end_ns: int) -> int:
+        """The number of the scrape that came last of those with points in [start, end], 0 for none: it grows when
+        points come late."""
         ...
 
     def points(

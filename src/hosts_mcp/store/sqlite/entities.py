@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from hashlib import blake2b
@@ -12,12 +12,12 @@ from typing import Any, cast
 from hosts_mcp.otlp.batch import Value
 from hosts_mcp.store.protocol import Entity, EntityKind, Host
 from hosts_mcp.store.sqlite.ledger import Ledger
-from hosts_mcp.store.sqlite.values import attributes_json, from_json, ns, small_int, text_of, to_json
+from hosts_mcp.store.sqlite.values import attributes_json, from_json, ns, small_int, text, text_of, to_json
 from hosts_mcp.store.sqlite.vocabulary import REMEMBERED
 
 _HOST = tuple(field.name for field in fields(Host))
 _TUPLES = ("aliases", "sources")
-_JSON = (*_TUPLES, "attributes")
+REMEMBERED_HOSTS = 10_000
 _SELECT_HOSTS = f"SELECT {', '.join(_HOST)} FROM host"
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "service": ("service.name",),
@@ -33,20 +33,41 @@ _SELECT_ENTITIES = (
 
 def hosts(db: sqlite3.Connection) -> list[Host]:
     """All of them, by name."""
-    return [Host(*map(_field, _HOST, row)) for row in db.execute(f"{_SELECT_HOSTS} ORDER BY name, id")]
+    return list(map(_host, db.execute(f"{_SELECT_HOSTS} ORDER BY name, id")))
 
 
-def _field(name: str, stored: Any) -> Any:
-    if name in _JSON:
-        return _parsed(stored, name in _TUPLES)
-    return bool(stored) if name == "shared_id" else stored
+def host_of_key(db: sqlite3.Connection, key: str) -> Host | None:
+    row = db.execute(f"{_SELECT_HOSTS} WHERE key = ?", (text(key),)).fetchone()
+    return None if row is None else _host(row)
 
 
-@lru_cache(maxsize=10_000)
-def _parsed(stored: str, as_tuple: bool) -> Any:
-    """Names and attributes of hosts hardly ever change, and the inventory is read all the time."""
-    found = from_json(stored)
-    return tuple(found) if as_tuple else found
+@lru_cache(maxsize=REMEMBERED_HOSTS)
+def _host(row: tuple[Any, ...]) -> Host:
+    """The inventory is read all the time, and most of it is as it was when it was read before."""
+    return Host(*(_READ.get(name, _as_is)(stored) for name, stored in zip(_HOST, row, strict=True)))
+
+
+def _as_is(stored: Any) -> Any:
+    return stored
+
+
+@lru_cache(maxsize=REMEMBERED_HOSTS)
+def _parsed(stored: str) -> Any:
+    """Names and attributes of a host hardly ever change."""
+    return from_json(stored)
+
+
+@lru_cache(maxsize=REMEMBERED_HOSTS)
+def _parsed_tuple(stored: str) -> tuple[Any, ...]:
+    return tuple(from_json(stored))
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(_TUPLES, _parsed_tuple),
+    "attributes": _parsed,
+    "shared_id": bool,
+}
+"""Of the columns that are not stored as they are in a `Host`."""
 
 
 def entities(db: sqlite3.Connection, where: str, arguments: Iterable[Any]) -> list[Entity]:

@@ -53,6 +53,13 @@ def samples(
     return found
 
 
+def last_scrape(db: sqlite3.Connection, host_id: int, start_ns: int, end_ns: int) -> int:
+    """Read off the index alone."""
+    ticks = (max(start_ns, 0) // TICK_NS, end_ns // TICK_NS)
+    found = db.execute("SELECT max(id) FROM scrape WHERE host_id = ? AND tick BETWEEN ? AND ?", (host_id, *ticks))
+    return found.fetchone()[0] or 0
+
+
 def newest(
     db: sqlite3.Connection, known: SampleColumns, host_id: int, rows: int, groups: Iterable[str] | None = None
 ) -> Samples:

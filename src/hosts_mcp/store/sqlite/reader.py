@@ -163,6 +163,10 @@ class SqliteReader:
         with self._reading() as db:
             return entities.hosts(db)
 
+    def host(self, key: str) -> Host | None:
+        with self._reading() as db:
+            return entities.host_of_key(db, key)
+
     def entities(self, ids: Iterable[int]) -> Mapping[int, Entity]:
         wanted = sorted(set(ids))
         found: dict[int, Entity] = {}
@@ -222,6 +226,10 @@ class SqliteReader:
         with self._reading() as db:
             end_ns = min(end_ns, MAX_NS)
             return wide.read_rollup(db, host_id, start_ns, end_ns, names, bin_ns, maxima=maxima, sparse=sparse)
+
+    def last_scrape(self, host_id: int, start_ns: int, end_ns: int) -> int:
+        with self._reading() as db:
+            return read_samples.last_scrape(db, host_id, start_ns, min(end_ns, MAX_NS))
 
     def points(
         self,
