@@ -6,7 +6,7 @@ import pytest
 
 from diagnosis.cases import box, case, series, span
 from hosts_mcp.diagnosis import engine
-from hosts_mcp.diagnosis.model import Diagnosis
+from hosts_mcp.diagnosis.verdict import Diagnosis
 
 GIB = 2**30
 READINGS = 60

@@ -6,9 +6,10 @@ import pytest
 
 from diagnosis.cases import box, case, history, series, span
 from hosts_mcp.diagnosis import engine
-from hosts_mcp.diagnosis.model import Diagnosis, Disk, Interval, Usual
+from hosts_mcp.diagnosis.model import Disk, Interval, Usual
 from hosts_mcp.diagnosis.resources import cpu, disk, memory, network, steal
 from hosts_mcp.diagnosis.table import TABLE
+from hosts_mcp.diagnosis.verdict import Diagnosis
 
 NONE = Usual({}, {}, "none")
 

@@ -20,7 +20,7 @@ from hosts_mcp.answers.lookup import find_host, find_service
 from hosts_mcp.answers.suspects import Suspect, operation_of, sample, suspects_of, usual_seconds
 from hosts_mcp.answers.table import table
 from hosts_mcp.answers.vitals import host_now
-from hosts_mcp.diagnosis.model import Diagnosis
+from hosts_mcp.diagnosis.verdict import Diagnosis
 from hosts_mcp.store.protocol import Store, TraceFilter
 from hosts_mcp.text import clean, human_ratio, human_seconds, quote
 from hosts_mcp.timerange import TimeRange, parse_range

@@ -18,8 +18,9 @@ from hosts_mcp.answers.neutral import Names, error_type, neutral_text
 from hosts_mcp.diagnosis import engine
 from hosts_mcp.diagnosis.engine import Wanted
 from hosts_mcp.diagnosis.errors import EXIT_ATTRIBUTES
-from hosts_mcp.diagnosis.model import Box, Case, Diagnosis
+from hosts_mcp.diagnosis.model import Box, Case
 from hosts_mcp.diagnosis.origin import SPOT
+from hosts_mcp.diagnosis.verdict import Diagnosis
 from hosts_mcp.hosts.identity import Inventory
 from hosts_mcp.otlp import encode
 from hosts_mcp.otlp.batch import Event, LogRecord, PointGroup, Resource, Slot, SpanRecord, Value

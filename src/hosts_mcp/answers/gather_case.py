@@ -9,8 +9,9 @@ from dataclasses import replace
 from hosts_mcp.diagnosis import engine, recurrence, usual
 from hosts_mcp.diagnosis.accounted import accounted
 from hosts_mcp.diagnosis.engine import Wanted
-from hosts_mcp.diagnosis.model import Box, Case, Diagnosis, Past, Process, Workload
+from hosts_mcp.diagnosis.model import Box, Case, Past, Process, Workload
 from hosts_mcp.diagnosis.table import TABLE
+from hosts_mcp.diagnosis.verdict import Diagnosis
 from hosts_mcp.hosts.identity import Inventory
 from hosts_mcp.signals.devices import derive_devices
 from hosts_mcp.signals.model import BIN_NS, BoxFacts, RawSeries, Samples, SignalSeries

@@ -11,8 +11,8 @@ from hosts_mcp.answers.base import MCP_BUDGET, Answer, Budget, call, measured, s
 from hosts_mcp.answers.gather_case import diagnose, gather
 from hosts_mcp.answers.lookup import find_trace
 from hosts_mcp.answers.went_silent import Judged, of_host, of_service
-from hosts_mcp.diagnosis.model import Evidence as Reason
-from hosts_mcp.diagnosis.model import Hint
+from hosts_mcp.diagnosis.verdict import Evidence as Reason
+from hosts_mcp.diagnosis.verdict import Hint
 from hosts_mcp.errors import BadArgument
 from hosts_mcp.store.protocol import Store
 from hosts_mcp.text import clean, human_ratio, quote

@@ -14,8 +14,10 @@ from hosts_mcp.answers.gather_case import diagnose, gather, gather_spans
 from hosts_mcp.answers.lookup import find_host, find_service
 from hosts_mcp.answers.silence import LEAST_NS, REACH_NS, Silence, Talking, Unseen, end_of, find
 from hosts_mcp.answers.vitals import host_now
-from hosts_mcp.diagnosis.model import Case, Diagnosis, Evidence, Moment, Word
+from hosts_mcp.diagnosis.model import Case
 from hosts_mcp.diagnosis.table import TABLE
+from hosts_mcp.diagnosis.verdict import Diagnosis, Evidence, Moment
+from hosts_mcp.diagnosis.words import Word
 from hosts_mcp.errors import BadArgument
 from hosts_mcp.store.protocol import Host, Span, Store, TraceSummary
 from hosts_mcp.text import human_seconds, quote

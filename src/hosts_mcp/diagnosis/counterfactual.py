@@ -12,7 +12,16 @@ from collections.abc import Mapping, Sequence
 
 from hosts_mcp.diagnosis import within
 from hosts_mcp.diagnosis.consumers import cpu_seconds, process_interval
-from hosts_mcp.diagnosis.model import Case, Effect, Interval, Loss, Pressure, Scene, Symptom, Window
+from hosts_mcp.diagnosis.model import (
+    Case,
+    Effect,
+    Interval,
+    Loss,
+    Pressure,
+    Scene,
+    Symptom,
+    Window,
+)
 from hosts_mcp.diagnosis.pressure import Reading
 from hosts_mcp.diagnosis.resources import RESOURCES, disk, memory
 from hosts_mcp.diagnosis.stats import median

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 
 from hosts_mcp.diagnosis import counterfactual, logodds
-from hosts_mcp.diagnosis.model import Experiment, Findings, Interval, Ruling, Symptom, Word
+from hosts_mcp.diagnosis.model import Experiment, Findings, Interval, Ruling, Symptom
 from hosts_mcp.diagnosis.resources import RESOURCES, memory
 from hosts_mcp.diagnosis.stats import clip, median
 from hosts_mcp.diagnosis.table import Table
+from hosts_mcp.diagnosis.words import Word
 
 RANK: dict[Word, int] = {"yes": 3, "partly": 2, "cannot_tell": 1, "no": 0}
 

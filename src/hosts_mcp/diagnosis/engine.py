@@ -26,22 +26,20 @@ from hosts_mcp.diagnosis import (
     windows,
 )  # fmt: skip
 from hosts_mcp.diagnosis.model import (
-    WORDS,
     Box,
     Case,
-    Diagnosis,
     Findings,
-    HostPart,
     Loss,
     Origin,
-    Recurrence,
     Ruling,
     Scene,
     Symptom,
     Told,
-)  # fmt: skip
+)
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.table import TABLE, Table
+from hosts_mcp.diagnosis.verdict import Diagnosis, HostPart, Recurrence
+from hosts_mcp.diagnosis.words import WORDS
 from hosts_mcp.store.protocol import Rollup
 from hosts_mcp.timerange import NS
 

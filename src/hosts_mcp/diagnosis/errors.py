@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hosts_mcp.diagnosis.model import SymptomClass
+from hosts_mcp.diagnosis.words import SymptomClass
 
 CLASSES: tuple[tuple[SymptomClass, tuple[str, ...]], ...] = (
     ("killed", ("oomkilled",)),

@@ -6,7 +6,14 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from hosts_mcp.diagnosis import pressure
-from hosts_mcp.diagnosis.model import Case, Experiment, Interval, Scene, Symptom, Window
+from hosts_mcp.diagnosis.model import (
+    Case,
+    Experiment,
+    Interval,
+    Scene,
+    Symptom,
+    Window,
+)
 from hosts_mcp.diagnosis.onset import LEVELS, walk_back
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.stats import median, spearman

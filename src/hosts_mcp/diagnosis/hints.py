@@ -6,9 +6,17 @@ from collections.abc import Sequence
 
 from hosts_mcp.diagnosis import patches
 from hosts_mcp.diagnosis.excess import shares
-from hosts_mcp.diagnosis.model import Case, Findings, Hint, Loss, Origin, Ruling, Symptom
+from hosts_mcp.diagnosis.model import (
+    Case,
+    Findings,
+    Loss,
+    Origin,
+    Ruling,
+    Symptom,
+)
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.table import Table
+from hosts_mcp.diagnosis.verdict import Hint
 from hosts_mcp.text import human_seconds, quote
 
 SCRAPERS = {"cpu": "cpu", "memory": "memory", "disk": "disk", "filesystem": "filesystem", "network": "network"}

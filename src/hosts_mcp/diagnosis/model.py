@@ -1,4 +1,4 @@
-"""What the diagnosis is given (`Case`), what its steps hand on, and what it returns (`Diagnosis`).
+"""What the diagnosis is given (`Case`) and what its steps hand on; what it returns is in `verdict`.
 
 Inputs keep nanoseconds of each host's own clock. Inside, a host's times are seconds since the trace began there, so
 that shifting a clock changes nothing.
@@ -13,35 +13,10 @@ from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from hosts_mcp.diagnosis.table import Table
+from hosts_mcp.diagnosis.words import OriginWord, Scope, SymptomClass, Word
 from hosts_mcp.signals.model import BoxFacts, SignalSeries
 from hosts_mcp.store.protocol import Entity, HostKind, Instance, KeptLog, Rollup, Run, Span, SpanDetails
 from hosts_mcp.timerange import NS
-
-Word = Literal["yes", "partly", "no", "cannot_tell"]
-OriginWord = Literal["neighbour", "own_workload", "hypervisor", "unknown"]
-Scope = Literal["host", "container", "process", "storage", "hypervisor"]
-ResourceWord = Literal[
-    "cpu", "memory", "disk", "filesystem", "network", "steal", "file_descriptors", "restart", "suspend", "none"
-]
-SymptomClass = Literal[
-    "killed", "err_mem", "err_space", "err_fd", "err_timeout", "err_conn", "err_app", "slow", "unknown", "none",
-    "running",
-]  # fmt: skip
-WORDS: Mapping[str, tuple[ResourceWord, Scope]] = {
-    "memory": ("memory", "host"),
-    "cpu": ("cpu", "host"),
-    "steal": ("steal", "hypervisor"),
-    "disk": ("disk", "host"),
-    "filesystem": ("filesystem", "host"),
-    "network": ("network", "host"),
-    "restart": ("restart", "host"),
-    "c_mem": ("memory", "container"),
-    "c_cpu": ("cpu", "container"),
-    "fd": ("file_descriptors", "process"),
-    "suspend": ("suspend", "host"),
-}
-"""Internal resource key -> the words of the answer."""
-
 
 # ── What comes in ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -390,7 +365,6 @@ class Origin:
     culprit: str | None = None
     own_share: float | None = None
     mixed: bool = False
-    facts: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,101 +413,3 @@ class Ruling:
     share: float | None = None
     calm_seconds: float | None = None
     why: str = ""
-
-
-# ── What goes out ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One reason. With metric, host and window it can be recomputed from the store: `how` over (start, end]."""
-
-    side: Literal["for", "against"]
-    text: str
-    value: float | None = None
-    unit: str | None = None
-    usual: float | None = None
-    metric: str | None = None
-    subject: str | None = None
-    host: str | None = None
-    start_ns: int | None = None
-    end_ns: int | None = None
-    how: Literal["mean", "max", "last"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    at_ns: int
-    what: str
-    value: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Exonerated:
-    resource: ResourceWord
-    host: str
-    most: float | None
-    bound: str
-
-
-@dataclass(frozen=True, slots=True)
-class Recurrence:
-    period: Literal["hourly", "daily", "weekly"]
-    hits: int
-    cycles: int
-    signal: str
-    clock_change: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HostPart:
-    host: str
-    share: float
-    verdict: Word | None
-    resource: ResourceWord | None
-    removed_seconds: float | None
-    has_metrics: bool
-    """False where the host was to be judged and sent nothing then, or never sends any."""
-    pressures: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """Something that is missing: what it would have decided, and the collector lines that add it."""
-
-    name: str
-    text: str
-    patch: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    trace_id: bytes
-    verdict: Word
-    confidence: float
-    confidence_word: str
-    symptom: Symptom
-    origin: OriginWord | None
-    scope: Scope | None
-    resource: ResourceWord
-    host: str | None
-    span: str | None
-    culprit: str | None
-    share_of_slowdown: float | None
-    calm_duration_seconds: float | None
-    headline: str
-    timeline: tuple[Moment, ...]
-    evidence: tuple[Evidence, ...]
-    exonerated: tuple[Exonerated, ...]
-    companions: tuple[str, ...]
-    recurrence: Recurrence | None
-    hosts: tuple[HostPart, ...]
-    coverage: float
-    interval_seconds: float | None
-    hints: tuple[Hint, ...]
-    next_steps: tuple[str, ...]
-    engine_version: str
-    evaluated_at_ns: int
-    final: bool
-    features: Mapping[str, float] = field(default_factory=dict)
-    """The numbers the decision was made from, so that weights can be refitted."""

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hosts_mcp.diagnosis.model import (
-    WORDS,
-    Findings,
-    HostPart,
-    Loss,
-    Moment,
-    Origin,
-    Recurrence,
-    Ruling,
-    Symptom,
-)  # fmt: skip
+from hosts_mcp.diagnosis.model import Findings, Loss, Origin, Ruling, Symptom
 from hosts_mcp.diagnosis.onset import LEVELS
 from hosts_mcp.diagnosis.reasons import sentence
 from hosts_mcp.diagnosis.resources import RESOURCES
+from hosts_mcp.diagnosis.verdict import HostPart, Moment, Recurrence
+from hosts_mcp.diagnosis.words import WORDS
 from hosts_mcp.text import clean, human_ratio, human_seconds, quote, significant
 from hosts_mcp.timerange import iso
 

@@ -6,12 +6,20 @@ from collections.abc import Callable, Mapping
 
 from hosts_mcp.diagnosis import consumers
 from hosts_mcp.diagnosis.consumers import OWN, Group
-from hosts_mcp.diagnosis.model import Case, Interval, Origin, OriginWord, Scene, Symptom, Window
+from hosts_mcp.diagnosis.model import (
+    Case,
+    Interval,
+    Origin,
+    Scene,
+    Symptom,
+    Window,
+)
 from hosts_mcp.diagnosis.onset import climb_start
 from hosts_mcp.diagnosis.pressure import Reading, climb_slope, weighted
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.stats import clip, spearman
 from hosts_mcp.diagnosis.table import Table
+from hosts_mcp.diagnosis.words import OriginWord
 from hosts_mcp.text import clean, human_bytes, human_ratio, significant
 
 Show = Callable[[float], str]

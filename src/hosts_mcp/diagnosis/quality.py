@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from hosts_mcp.diagnosis import page_cache
-from hosts_mcp.diagnosis.model import Bound, Interval, Pressure, Quality, Scene, Symptom
+from hosts_mcp.diagnosis.model import (
+    Bound,
+    Interval,
+    Pressure,
+    Quality,
+    Scene,
+    Symptom,
+)
 from hosts_mcp.diagnosis.resources import RESOURCES, Resource
 from hosts_mcp.diagnosis.stats import Cover
 from hosts_mcp.diagnosis.table import Table

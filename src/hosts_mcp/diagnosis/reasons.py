@@ -8,20 +8,18 @@ from typing import Literal
 from hosts_mcp.diagnosis import page_cache
 from hosts_mcp.diagnosis.intervals import PLAIN
 from hosts_mcp.diagnosis.model import (
-    WORDS,
-    Evidence,
-    Exonerated,
     Findings,
     Loss,
     Origin,
     Pressure,
-    Recurrence,
     Ruling,
     Scene,
     Symptom,
-)  # fmt: skip
+)
 from hosts_mcp.diagnosis.pressure import weighted
 from hosts_mcp.diagnosis.table import Table
+from hosts_mcp.diagnosis.verdict import Evidence, Exonerated, Recurrence
+from hosts_mcp.diagnosis.words import WORDS
 from hosts_mcp.text import clean, human_bytes, human_ratio, human_seconds, quote, significant
 
 RATIO_READINGS = {"memory", "busy", "steal", "filesystem", "inodes", "disk_busy", "drops"}

@@ -6,11 +6,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Literal
 
-from hosts_mcp.diagnosis.model import Recurrence, Scene
+from hosts_mcp.diagnosis.model import Scene
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.stats import binomial_tail
 from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.diagnosis.usual import BIN_SECONDS, bins
+from hosts_mcp.diagnosis.verdict import Recurrence
 from hosts_mcp.timerange import NS
 
 HOUR, DAY, WEEK = 3600.0, 86_400.0, 604_800.0

@@ -9,9 +9,10 @@ from itertools import pairwise
 
 from hosts_mcp.diagnosis.errors import EXIT_ATTRIBUTES, KILLED_EXIT, classify
 from hosts_mcp.diagnosis.excess import CLIENT, CONSUMER, PRODUCER, SERVER, is_remote, losses, tree
-from hosts_mcp.diagnosis.model import Box, Case, Symptom, SymptomClass
+from hosts_mcp.diagnosis.model import Box, Case, Symptom
 from hosts_mcp.diagnosis.stats import median, robust_z, spread_below
 from hosts_mcp.diagnosis.table import Table
+from hosts_mcp.diagnosis.words import SymptomClass
 from hosts_mcp.store.protocol import Run, Span
 from hosts_mcp.timerange import NS
 

@@ -16,7 +16,7 @@ from hosts_mcp.answers.base import compact_json
 from hosts_mcp.answers.export_case import EVENT, Exported, expectation, export
 from hosts_mcp.answers.gather_case import diagnose, gather
 from hosts_mcp.answers.lookup import find_trace
-from hosts_mcp.diagnosis.model import Diagnosis
+from hosts_mcp.diagnosis.verdict import Diagnosis
 from hosts_mcp.errors import BadArgument
 from hosts_mcp.ingest.jobs import QUIET_NS
 from hosts_mcp.serve.importing import import_file

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from hosts_mcp.diagnosis.model import Interval, OriginWord, Usual
+from hosts_mcp.diagnosis.model import Interval, Usual
 from hosts_mcp.diagnosis.resources import cpu, disk, filesystem, memory, network, steal
 from hosts_mcp.diagnosis.table import Table
+from hosts_mcp.diagnosis.words import OriginWord
 
 
 class Resource(Protocol):

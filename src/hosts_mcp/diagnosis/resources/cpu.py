@@ -3,8 +3,9 @@
 # ruff: noqa: ARG001 (every resource answers the same questions, whether it needs all of the arguments or not)
 from __future__ import annotations
 
-from hosts_mcp.diagnosis.model import Interval, OriginWord, Usual
+from hosts_mcp.diagnosis.model import Interval, Usual
 from hosts_mcp.diagnosis.table import Table
+from hosts_mcp.diagnosis.words import OriginWord
 
 NAME = "cpu"
 NEEDS = ("busy",)

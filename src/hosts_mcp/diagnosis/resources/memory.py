@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hosts_mcp.diagnosis.model import Interval, OriginWord, Usual
+from hosts_mcp.diagnosis.model import Interval, Usual
 from hosts_mcp.diagnosis.table import Table
+from hosts_mcp.diagnosis.words import OriginWord
 
 NAME = "memory"
 NEEDS = ("memory",)
