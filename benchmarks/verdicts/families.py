@@ -366,7 +366,7 @@ def _killed(how: str) -> Family:
             truth = replace(truth, accepted=truth.accepted | {CANNOT_TELL}, widened=(*rules, "unseen"))
         if truth.verdict == YES and (
             "process" not in here.shape.scrapers
-            or (how == "fast" and loads[0].end - loads[0].start < here.shape.process_interval)
+            or loads[0].end - loads[0].start < here.shape.process_interval  # it may have come and gone unseen
         ):
             truth = replace(truth, origins=truth.origins | {"unknown"})
         lists = {ONE_BOX: _ended(make.processes(w, here, start), death)}

@@ -137,6 +137,27 @@ def test_thinning_keeps_first_and_last_and_whole_scrapes_across_a_tick_border(
         assert times[-1] > T0 + 980 * NS
 
 
+def test_processes_scraped_more_rarely_than_their_host_are_thinned_by_their_own_scrapes(
+    writer: SqliteWriter, reader: SqliteReader
+) -> None:
+    """A host every second, its processes every twelfth: of 20 scrapes of theirs 10 are wanted."""
+    host = store(writer, [g for n in range(240) for g in scrape(T0 + n * NS, n)])
+    writer.begin()
+    entity = writer.entity("process", host, b"7", {"process.pid": 7, "process.executable.name": "postgres"}, T0, T0, T0)
+    for n in range(20):
+        at_ns = T0 + n * 12 * NS + NS // 2
+        writer.add_points(host, entity, "hostmetrics", group(PROCESS, [1.0 * n, 1e6], at_ns, scraper="process"), at_ns)
+    writer.commit()
+
+    def seen(limit: int | None) -> list[int]:
+        found = reader.points(host, ["process.cpu.time"], T0, T0 + 300 * NS, entity_kind="process", limit_scrapes=limit)
+        return list(found[0].times_ns)
+
+    assert len(seen(None)) == len(seen(30)) == 20
+    assert len(seen(10)) == 10
+    assert (seen(10)[0], seen(10)[-1]) == (seen(None)[0], seen(None)[-1])
+
+
 def test_points_of_processes_are_theirs_and_never_in_the_hosts_row(writer: SqliteWriter, reader: SqliteReader) -> None:
     writer.begin()
     host, _ = add_box(writer)

@@ -56,16 +56,9 @@ def find(
     found = _by_process(case, scene, resource, onset, t)
     if resource != "memory":
         return found or _by_time(scene, resource, t)
-    if reading.pressures["memory"].momentary and (
-        found is None or (found.word == "own_workload" and _half_unseen(scene))
-    ):
+    if found is None and reading.pressures["memory"].momentary:
         return Origin("unknown", "memory filled and was freed between two readings: who took it was not seen")
     return found or _memory(scene, symptom, t)
-
-
-def _half_unseen(scene: Scene) -> bool:
-    """Of a moment in which memory was full: the readings show less than half of the way there."""
-    return (_memory_rise(scene) or 0.0) < 0.5 * (1.0 - (scene.usual.get("memory") or 0.0))
 
 
 # ── With process data: growth by workload ────────────────────────────────────────────────────────────────────────────

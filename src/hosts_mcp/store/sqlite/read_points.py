@@ -23,6 +23,10 @@ from hosts_mcp.store.sqlite.vocabulary import Layout, read_layout
 _NAMES_BLOBS = 400
 """Scrapes that `metric_names` looks into: the newest ones say what a host sends."""
 
+_OTHER_SCRAPES = 8
+"""So many scrapes are looked into for each that is wanted of processes, which are often scraped more rarely than their
+host: a thinned choice of all scrapes would miss most of theirs."""
+
 _Part = tuple[Sequence[int], Sequence[float], Sequence[int]]
 """(times, values, starts) of one series out of one block."""
 
@@ -58,7 +62,8 @@ def points(
     names = frozenset(metrics)
     entities = _entities(db, host_id, entity_kind, start_ns, end_ns, entity_ids)
     first, last = max(start_ns, 0) // TICK_NS, min(end_ns, MAX_NS) // TICK_NS
-    chosen = None if limit_scrapes is None else _thinned(chunks.ticks(db, host_id, first, last), limit_scrapes)
+    looked = limit_scrapes if limit_scrapes is None or entity_kind == "host" else limit_scrapes * _OTHER_SCRAPES
+    chosen = None if looked is None else _thinned(chunks.ticks(db, host_id, first, last), looked)
     positions: dict[int, list[tuple[int, Slot]]] = {}
 
     def wanted(number: int) -> bool:
@@ -67,8 +72,14 @@ def points(
             positions[number] = [(i, slot) for i, slot in enumerate(slots) if slot.metric in names]
         return bool(positions[number])
 
+    blocks: Iterable[Block] = chunks.read(db, host_id, first, last, wanted, chosen)
+    if limit_scrapes != looked and limit_scrapes is not None:
+        blocks = [block for block in blocks if not entities.isdisjoint(block.entities)]
+        ticks = sorted({time_ns // TICK_NS for block in blocks for time_ns in block.times_ns})
+        thinner = _thinned(ticks, limit_scrapes)
+        chosen = chosen if thinner is None else thinner
     found: dict[tuple[int, str, Slot], list[_Part]] = defaultdict(list)
-    for block in chunks.read(db, host_id, first, last, wanted, chosen):
+    for block in blocks:
         source = layouts.get(db, block.layout).source
         rows = _rows(block, entities, start_ns, end_ns, chosen)
         for i, slot in positions[block.layout] if rows else ():
