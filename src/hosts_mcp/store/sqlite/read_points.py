@@ -23,9 +23,9 @@ from hosts_mcp.store.sqlite.vocabulary import Layout, read_layout
 _NAMES_BLOBS = 400
 """Scrapes that `metric_names` looks into: the newest ones say what a host sends."""
 
-_OTHER_SCRAPES = 8
-"""So many scrapes are looked into for each that is wanted of processes, which are often scraped more rarely than their
-host: a thinned choice of all scrapes would miss most of theirs."""
+_LOOKED_INTO = 2_000
+"""Scrapes that are looked into for processes, which are often scraped more rarely than their host: a thinned choice of
+all scrapes would miss most of theirs. A tenth of a second."""
 
 _Part = tuple[Sequence[int], Sequence[float], Sequence[int]]
 """(times, values, starts) of one series out of one block."""
@@ -62,7 +62,7 @@ def points(
     names = frozenset(metrics)
     entities = _entities(db, host_id, entity_kind, start_ns, end_ns, entity_ids)
     first, last = max(start_ns, 0) // TICK_NS, min(end_ns, MAX_NS) // TICK_NS
-    looked = limit_scrapes if limit_scrapes is None or entity_kind == "host" else limit_scrapes * _OTHER_SCRAPES
+    looked = limit_scrapes if limit_scrapes is None or entity_kind == "host" else max(limit_scrapes, _LOOKED_INTO)
     chosen = None if looked is None else _thinned(chunks.ticks(db, host_id, first, last), looked)
     positions: dict[int, list[tuple[int, Slot]]] = {}
 
