@@ -84,10 +84,15 @@ class Jobs:
         self._thread.join()
         if self._checkpoint_log is not None:
             self._checkpoint_log.close()
-        self._heartbeat()
+        try:
+            self._heartbeat()
+        except Exception as error:  # a full disk must not keep the file from being closed
+            log.warning("the last heartbeat could not be written: %s", error)
 
     def catch_up(self) -> None:
         """Run settling, facts, rollup and findings until nothing waits."""
+        with self._turn:
+            self._judging = None  # a pass under way would not see the hosts that just came
         for job in (job for job in self._jobs if job.derives):
             while not self._stopping.is_set() and self._slice(job):
                 pass

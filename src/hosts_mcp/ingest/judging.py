@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,8 +12,10 @@ from hosts_mcp.hosts.status import status
 from hosts_mcp.signals.devices import DEVICE_METRICS, derive_devices
 from hosts_mcp.signals.meaning import NAMES
 from hosts_mcp.signals.samples import derive
-from hosts_mcp.store.protocol import FindingRow, Host, Store
+from hosts_mcp.store.protocol import FindingRow, Host, Store, StoreBusy
 from hosts_mcp.timerange import NS
+
+log = logging.getLogger(__name__)
 
 WINDOW_NS = 1800 * NS
 MOST_SCRAPES = 180
@@ -39,11 +42,23 @@ class Judge:
         hosts = [host for host in self._reader.hosts() if host.kind != "container" and host.newest_ns is not None]
         self._known = {host.id: self._known[host.id] for host in hosts if host.id in self._known}
         for host in hosts:
-            known = self._known.pop(host.id, None)
-            still = known and status(host, now_ns).word == "live" and self._still_calm(host, known)
-            if still:
-                self._known[host.id] = still
-            yield host, () if still else self._judged(host, now_ns)
+            try:
+                rows = self._news(host, now_ns)
+            except StoreBusy:
+                raise
+            except Exception:
+                # What cannot be read of one host must not keep the others from being judged.
+                log.exception("the findings of %s could not be judged", host.key)
+                continue
+            yield host, rows
+
+    def _news(self, host: Host, now_ns: int) -> Sequence[FindingRow]:
+        known = self._known.pop(host.id, None)
+        still = known and status(host, now_ns).word == "live" and self._still_calm(host, known)
+        if not still:
+            return self._judged(host, now_ns)
+        self._known[host.id] = still
+        return ()
 
     def _still_calm(self, host: Host, known: _Known) -> _Known | None:
         newest_ns, looked_ns = host.newest_ns or 0, known.calm.looked_ns

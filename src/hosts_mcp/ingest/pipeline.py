@@ -75,6 +75,8 @@ class Pipeline:
         self._inbox = Inbox()
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._opened: Future[None] = Future()
+        self._is_torn = False
+        """The caches may know of rows that were rolled back."""
         self.counters = Counters()
         self.refusing: str | None = None
         """Why the last commit failed (disk full, file locked …); None while commits succeed."""
@@ -131,7 +133,7 @@ class Pipeline:
         began = time.perf_counter()
         answers: list[Reply | Undecodable] = []
         try:
-            self._writer.begin()
+            self._begin()
             for arrival in group:
                 answers.append(self._store(arrival.request))  # noqa: PERF401 - those before a failure are kept
             self.placer.flush()
@@ -194,22 +196,34 @@ class Pipeline:
         self.counters.failed_commits += 1
         self.refusing = str(error) or type(error).__name__
         log.error("commit failed, asking %d senders to retry: %s", requests, self.refusing)
+        self._restore()
+
+    def _begin(self) -> None:
+        if self._is_torn:
+            self.placer.reset()
+            self._is_torn = False
+        self._writer.begin()
+
+    def _restore(self) -> None:
+        """After a failure the transaction is void, and the caches with it. What the file does not give now is read
+        before the next one: this thread must live, or everybody would wait for ever."""
+        self._is_torn = True
         try:
             self._writer.rollback()
+            self.placer.reset()
+            self._is_torn = False
         except Exception:
-            log.exception("rollback failed")
-        self.placer.reset()
+            log.exception("rolling back failed")
 
     def _run_job(self, job: Job) -> None:
         if not job.done.set_running_or_notify_cancel():
             return
         try:
-            self._writer.begin()
+            self._begin()
             result = job.work(self._writer)
             self._writer.commit()
         except Exception as error:
-            self._writer.rollback()
-            self.placer.reset()
+            self._restore()
             job.done.set_exception(error)
             return
         if job.forgets:

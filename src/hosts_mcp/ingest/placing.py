@@ -104,9 +104,9 @@ class Placer:
 
     def undo(self) -> None:
         """The request under way failed and is undone. What the others of its group taught stays to be written."""
-        group = self._group
+        group, lags, arrived_ns = self._group, self._lags, self._arrived_ns
         self.reset()
-        self._group = group
+        self._group, self._lags, self._arrived_ns = group, lags, arrived_ns
 
     def place(self, request: Request, batch: MetricsBatch | TracesBatch | LogsBatch) -> Reply:
         """Hand everything in the batch to the writer; what is refused or worth a warning stands in the reply."""
@@ -115,6 +115,8 @@ class Placer:
         if self._generation != self._writer.generation:
             self._generation = self._writer.generation
             self._routes.clear()
+            self._joined.clear()
+            self._learned.rejoin = True  # what retention let go may come back, without its host
         if isinstance(batch, MetricsBatch):
             reply = self._metrics(request, batch)
         elif isinstance(batch, TracesBatch):
@@ -189,7 +191,7 @@ class Placer:
             if len(hosts) > 1:
                 parts = [_pick(group, positions) for positions in hosts.values()]
                 return [found for part in parts for found in self._routed(request, kind, part, source)]
-            named = group.slots[0].get("host")
+            named = next(iter(hosts), None)
         key = (group.resource.key, source, kind, request.peer, group.start_ns, named)
         route = self._routes.get(key)
         if route is None:

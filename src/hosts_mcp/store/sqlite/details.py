@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hosts_mcp.errors import StoreUnusable
@@ -72,25 +71,40 @@ def pack(details: Iterable[bytes]) -> bytes:
     return bytes((ZSTD,)) + packed
 
 
-def stored(db: sqlite3.Connection, spans: Iterable[tuple[bytes, int | None, int]]) -> dict[bytes, SpanDetails]:
-    """Details by span id of those of these spans (id, blob, place in it) of one trace that have any."""
-    wanted: dict[int, dict[bytes, int]] = defaultdict(dict)
-    for span_id, blob, place in spans:
-        if blob is not None:
-            wanted[blob][span_id] = place
+Opened = Callable[[bytes, int], SpanDetails | None]
+"""A blob that is inflated: details by span id and place."""
+_OPEN_AT_ONCE = 4
+"""Blobs are inflated to a quarter of a megabyte."""
+
+
+def stored(
+    db: sqlite3.Connection, spans: Iterable[tuple[bytes, int | None, int]], opened: dict[int, Opened] | None = None
+) -> dict[bytes, SpanDetails]:
+    """Details by span id of those of these spans (id, blob, place in it) of one trace that have any. `opened`: blobs
+    that stay open from one call to the next, a few of them: traces that came together lie together."""
+    opened = {} if opened is None else opened
     found: dict[bytes, SpanDetails] = {}
-    for blob, places in wanted.items():
-        row = db.execute("SELECT v FROM span_detail WHERE id = ?", (blob,)).fetchone()
-        if row is not None:
-            found |= _unpack(row[0], places)
+    for span_id, blob, place in spans:
+        if blob is None:
+            continue
+        if blob not in opened:
+            row = db.execute("SELECT v FROM span_detail WHERE id = ?", (blob,)).fetchone()
+            if len(opened) >= _OPEN_AT_ONCE:
+                opened.clear()
+            opened[blob] = (lambda _id, _place: None) if row is None else _open(row[0])
+        details = opened[blob](span_id, place)
+        if details is not None:
+            found[span_id] = details
     return found
 
 
-def _unpack(blob: bytes, places: Mapping[bytes, int]) -> dict[bytes, SpanDetails]:
-    """Details of the spans (by id) that stand at these places of a blob. Raises StoreUnusable."""
+def _open(blob: bytes) -> Opened:
+    """Raises StoreUnusable."""
     codec, packed = blob[0], memoryview(blob)[1:]
     if codec == JSON_ZLIB:
-        return _of_json(packed, places)
+        inflate = zlib.decompressobj(zdict=_DICTIONARY)
+        kept = from_json(inflate.decompress(packed) + inflate.flush())
+        return lambda span_id, _: _plain(*kept[key]) if (key := span_id.hex()) in kept else None
     if codec == ZLIB:
         wire = zlib.decompress(packed)
     elif codec == ZSTD and _zstd is not None:
@@ -100,13 +114,7 @@ def _unpack(blob: bytes, places: Mapping[bytes, int]) -> dict[bytes, SpanDetails
     else:
         raise StoreUnusable(f"Span details use codec {codec}, which this version cannot read: upgrade hosts-mcp.")
     parts = parted(wire)
-    return {span_id: read(parts[place]) for span_id, place in places.items()}
-
-
-def _of_json(packed: memoryview, wanted: Iterable[bytes]) -> dict[bytes, SpanDetails]:
-    inflate = zlib.decompressobj(zdict=_DICTIONARY)
-    kept = from_json(inflate.decompress(packed) + inflate.flush())
-    return {span_id: _plain(*kept[key]) for span_id in wanted if (key := span_id.hex()) in kept}
+    return lambda _, place: read(parts[place])
 
 
 def _plain(attributes: Mapping[str, Any], events: Sequence[Any], links: Sequence[Any]) -> SpanDetails:
@@ -117,4 +125,4 @@ def _plain(attributes: Mapping[str, Any], events: Sequence[Any], links: Sequence
     )
 
 
-__all__ = ["canonical", "pack", "stored"]
+__all__ = ["Opened", "canonical", "pack", "stored"]

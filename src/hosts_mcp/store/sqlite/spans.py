@@ -29,7 +29,7 @@ from hosts_mcp.otlp.details import (
     SPAN_TYPE,
     read,
 )
-from hosts_mcp.store.sqlite.details import canonical, pack, stored
+from hosts_mcp.store.sqlite.details import Opened, canonical, pack, stored
 from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.values import canonical_json, ns, small_int, text, text_of
 from hosts_mcp.store.sqlite.vocabulary import REMEMBERED
@@ -114,9 +114,10 @@ class SpanWriter:
         summaries: list[tuple[Any, ...]] = []
         changed: list[tuple[int]] = []
         new_spans = 0
+        opened: dict[int, Opened] = {}
         for trace_id, group in by_trace.items():
             trace = numbers[trace_id]
-            replaced = set() if trace_id in new_traces else self._settle_duplicates(trace, group)
+            replaced = set() if trace_id in new_traces else self._settle_duplicates(trace, group, opened)
             if not group:
                 continue
             rows += [(trace, row) for row in group.values()]
@@ -156,7 +157,7 @@ class SpanWriter:
             numbers[trace_id] = known
         return numbers, new
 
-    def _settle_duplicates(self, trace: int, group: dict[bytes, _Row]) -> set[bytes]:
+    def _settle_duplicates(self, trace: int, group: dict[bytes, _Row], opened: dict[int, Opened]) -> set[bytes]:
         """Take out of `group` what the file has already; the ids of spans that replace a stored row."""
         replaced: set[bytes] = set()
         alike: list[tuple[_Row, int | None, int]] = []
@@ -172,7 +173,7 @@ class SpanWriter:
                     replaced.add(other.span_id)
                 else:
                     del group[other.span_id]
-        details = stored(self._db, ((other.span_id, detail, place) for other, detail, place in alike))
+        details = stored(self._db, ((other.span_id, detail, place) for other, detail, place in alike), opened)
         for other, _, _ in alike:
             if _content(group[other.span_id]) > _content(other, details.get(other.span_id)):
                 replaced.add(other.span_id)

@@ -99,7 +99,7 @@ class Vocabulary:
                 self._db.execute(
                     "UPDATE layout SET last_arrived_ns = max(last_arrived_ns, ?) WHERE id = ?", (arrived_ns, layout)
                 )
-                self._used[layout] = arrived_ns
+                self._ledger.remember(self._used, layout, arrived_ns)
 
     def _arrange(self, source: str, slots: tuple[Slot, ...], arrived_ns: int) -> Arrangement:
         if len(self._identities) > REMEMBERED:
