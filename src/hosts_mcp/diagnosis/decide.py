@@ -34,7 +34,8 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
     share, calm = counterfactual.share(removed, symptom, t)
     more = max((f.effect.more_work for f in found if f.effect and f.effect.more_work), default=None)
     unseen = all(f.link < t.hot or _queue_unseen(f, t) for f in found)
-    share = adjusted(share, main.experiments, more, symptom, t, _most(found, symptom, t), unseen)
+    most = _most(found, symptom, t)
+    share = adjusted(share, main.experiments, more, symptom, t, most, unseen)
     calm = symptom.duration_seconds / symptom.ratio**share if symptom.ratio > 1 else calm
     by_resource: dict[str, float] = {}
     if main.effect is not None:
@@ -47,10 +48,11 @@ def slow(found: Sequence[Findings], symptom: Symptom, unseen_share: float, t: Ta
     blinded = unseen_share > 0 and share < t.share_yes
     if all(f.quality.intervals == 0 for f in found):
         return Ruling("cannot_tell", 0.8, None, why="no_intervals"), main
-    if share < t.share_partly and (undetermined or quality < t.quality_least):
+    undecided = share < t.share_partly <= most  # else it is not the box whatever the metrics do not show
+    if undecided and (undetermined or quality < t.quality_least):
         why = "undetermined" if undetermined else "quality"
         return _with_quality(Ruling("cannot_tell", 0.6 if undetermined else 0.7, None, why=why), 1.0), main
-    if share < t.share_partly and any(_unseen(f, t) for f in found):
+    if undecided and any(_unseen(f, t) for f in found):
         return Ruling("cannot_tell", 0.6, None, why="unmeasured"), main
     if blinded and share < t.share_partly:
         return Ruling("cannot_tell", 0.7, None, why="unseen_host"), main
