@@ -118,7 +118,7 @@ def _local(
             by_disk = max(by_disk, min(r, factors["disk"]))
     by_memory = factors["memory"] if reading.thrash or factors["memory"] > 1 else 1.0
     if by_memory > 1:
-        by_memory = max(by_memory, within.paged(loss, rest, t))
+        by_memory = max(by_memory, within.paged(loss, rest))
     level = reading.pressures["memory"].value or 0.0
     if level >= 0.6 and factors["disk"] > 1.5 and not memory.is_paging_seen(scene.during()):
         by_memory = factors["disk"]

@@ -210,7 +210,7 @@ class Table:
     corroborated: float = 0.3
     """Another span that waited for the disk speaks for this one when it lost at least this share of what this one lost."""
     beside: float = 0.05
-    """Another span tells how hard paging hit this one when it lost at least this share of what this one lost."""
+    """A span tells how hard paging hit another when it lost at least this share of what any span lost."""
     usual_work: float = 0.8
     """Of a trace's usual time: with so much of it present, spans never seen before were added and replaced none."""
     share_yes: float = 0.60

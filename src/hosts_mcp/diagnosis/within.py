@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from hosts_mcp.diagnosis.model import Loss, Scene
 from hosts_mcp.diagnosis.table import Table
 
-SLOWEST = 8
-"""Spans kept for comparison; no two of them are the same span."""
-
 
 @dataclass(frozen=True, slots=True)
 class Rest:
@@ -25,8 +22,8 @@ class Rest:
     usual_seconds: float
     waited: tuple[tuple[float, bytes], ...]
     """(excess, span id) of the two largest that slowed down by no more than the disk did."""
-    slowed: tuple[tuple[float, float, bytes], ...]
-    """(times its usual, excess, span id) of those that matter, the most slowed first."""
+    slowed: tuple[tuple[float, bytes], ...]
+    """(times its usual, span id) of the two that slowed down most of those that lost much."""
 
 
 def rest_of(scene: Scene, factors: Mapping[bytes, Mapping[str, float]], t: Table) -> Rest:
@@ -35,13 +32,13 @@ def rest_of(scene: Scene, factors: Mapping[bytes, Mapping[str, float]], t: Table
     known = [x for x in local if x.usual_seconds]
     waited = sorted(((x.excess_seconds, x.span.span_id) for x in known if _waited(x, factors, t)), reverse=True)
     matters = t.beside * max((x.excess_seconds for x in known), default=0.0)
-    slowed = ((x.self_seconds / (x.usual_seconds or 1.0), x.excess_seconds, x.span.span_id) for x in known)
+    slowed = [(x.self_seconds / (x.usual_seconds or 1.0), x.span.span_id) for x in known if x.excess_seconds >= matters]
     return Rest(
         local_seconds=sum(x.self_seconds for x in local),
         known_seconds=sum(x.self_seconds for x in known),
         usual_seconds=sum(x.usual_seconds or 0.0 for x in known),
         waited=tuple(waited[:2]),
-        slowed=tuple(sorted((x for x in slowed if x[1] >= matters), reverse=True)[:SLOWEST]),
+        slowed=tuple(sorted(slowed, reverse=True)[:2]),
     )
 
 
@@ -57,16 +54,9 @@ def others_waited(loss: Loss, rest: Rest, t: Table) -> bool:
     )
 
 
-def paged(loss: Loss, rest: Rest, t: Table) -> float:
+def paged(loss: Loss, rest: Rest) -> float:
     """How much slower than usual another span of the trace was: faults fall on some more than the box's mean says."""
-    return next(
-        (
-            slowed
-            for slowed, excess, span in rest.slowed
-            if span != loss.span.span_id and excess >= t.beside * loss.excess_seconds
-        ),
-        1.0,
-    )
+    return next((slowed for slowed, span in rest.slowed if span != loss.span.span_id), 1.0)
 
 
 def slowed_with(loss: Loss, rest: Rest, t: Table) -> float | None:
