@@ -118,7 +118,7 @@ class _Exporter:
         self._write = write
         self._hosts = {h.id: h for h in store.hosts()}
         self._inventory = Inventory(self._hosts.values())
-        self._looks = engine.windows_wanted(case)
+        self._looks = engine.first_look(case)[0]
         self._traces = self._wanted_traces()
         self._entities = store.entities({s.entity_id for spans in self._traces.values() for s in spans})
         self._names = self._all_names()

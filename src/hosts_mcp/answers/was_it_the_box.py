@@ -13,6 +13,7 @@ from hosts_mcp.answers.lookup import find_trace
 from hosts_mcp.answers.went_silent import Judged, of_host, of_service
 from hosts_mcp.diagnosis.verdict import Evidence as Reason
 from hosts_mcp.diagnosis.verdict import Hint
+from hosts_mcp.diagnosis.words import BLAMED
 from hosts_mcp.errors import BadArgument
 from hosts_mcp.store.protocol import Store
 from hosts_mcp.text import clean, human_ratio, quote
@@ -332,7 +333,7 @@ def _patch(hints: Sequence[Hint], limits: _Limits) -> str | None:
 
 def _next(judged: Judged) -> str | None:
     d = judged.diagnosis
-    if d.host is not None and (judged.trace_id is None or d.verdict in ("yes", "partly")):
+    if d.host is not None and (judged.trace_id is None or d.verdict in BLAMED):
         return call("host_status", host=d.host, at=_iso(d.symptom.at_ns))
     if judged.trace_id is None:
         return call("find_traces", service=judged.service, range="all")

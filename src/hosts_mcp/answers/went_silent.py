@@ -17,7 +17,7 @@ from hosts_mcp.answers.vitals import host_now
 from hosts_mcp.diagnosis.model import Case
 from hosts_mcp.diagnosis.table import TABLE
 from hosts_mcp.diagnosis.verdict import Diagnosis, Evidence, Moment
-from hosts_mcp.diagnosis.words import Word
+from hosts_mcp.diagnosis.words import BLAMED, Word
 from hosts_mcp.errors import BadArgument
 from hosts_mcp.store.protocol import Host, Span, Store, TraceSummary
 from hosts_mcp.text import human_seconds, quote
@@ -171,7 +171,7 @@ def _weighed(d: Diagnosis, silence: Silence, proof: Sequence[str], unheard: bool
     confidence and the reason for the difference."""
     if unheard:
         return "cannot_tell", UNPROVEN, "this server was not listening when it fell silent"
-    blamed = d.verdict in ("yes", "partly")
+    blamed = d.verdict in BLAMED
     if not silence.unusual and not proof:
         pause = human_seconds(round((silence.pause_ns or 0) / NS))
         why = f"its last trace ended well, and it usually pauses for up to {pause}"
@@ -257,7 +257,7 @@ SAID = {
 def _headline(d: Diagnosis, silence: Silence, why: str) -> str:
     told = SAID[d.verdict].format(d.confidence_word) + _fell_silent(silence)
     reasons = [e.text for e in d.evidence if e.side == "for" and e.host is not None][:2]
-    if d.verdict in ("yes", "partly"):
+    if d.verdict in BLAMED:
         where = f"; on {quote(d.host, NAMED)} " if d.host else "; "
         told += where + ", ".join(reasons)
         if d.culprit and d.culprit not in told:

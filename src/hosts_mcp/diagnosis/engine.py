@@ -39,14 +39,13 @@ from hosts_mcp.diagnosis.model import (
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.table import TABLE, Table
 from hosts_mcp.diagnosis.verdict import Diagnosis, HostPart, Recurrence
-from hosts_mcp.diagnosis.words import WORDS
+from hosts_mcp.diagnosis.words import BLAMED, WORDS
 from hosts_mcp.store.protocol import Rollup
 from hosts_mcp.timerange import NS
 
 FOCUS_SECONDS = 300.0
 ALL_HOSTS = ("err_timeout", "err_conn")
 """A failure that another host's pressure can make; any other failure is judged where it happened."""
-BLAMED = ("yes", "partly")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +120,6 @@ def first_look(case: Case, t: Table = TABLE) -> tuple[dict[int, Wanted], Told | 
             begin + round(after.end * NS) + 2 * iv,
         )
     return out, lasting
-
-
-def windows_wanted(case: Case, t: Table = TABLE) -> dict[int, Wanted]:
-    """Host id -> what to read of it."""
-    return first_look(case, t)[0]
 
 
 def _alone(case: Case, t: Table) -> Told:

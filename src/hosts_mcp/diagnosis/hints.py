@@ -17,6 +17,7 @@ from hosts_mcp.diagnosis.model import (
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.diagnosis.verdict import Hint
+from hosts_mcp.diagnosis.words import BLAMED
 from hosts_mcp.text import human_seconds, quote
 
 SCRAPERS = {"cpu": "cpu", "memory": "memory", "disk": "disk", "filesystem": "filesystem", "network": "network"}
@@ -94,7 +95,7 @@ def _no_host(case: Case, losses: Sequence[Loss]) -> Hint:
 def _useful(case: Case, symptom: Symptom, f: Findings, ruling: Ruling, origin: Origin | None) -> list[Hint]:
     out = []
     died = symptom.kind in ("killed", "err_mem")
-    blamed = ruling.verdict in ("yes", "partly")
+    blamed = ruling.verdict in BLAMED
     resource = RESOURCES.get(ruling.resource or "")
     if (
         blamed

@@ -300,6 +300,10 @@ class Scene:
     def seconds(self, ns: int) -> float:
         return (ns - self.origin_ns) / NS
 
+    def due(self, symptom: Symptom) -> float:
+        """Until when the sign of life after the last one was due: a death came before."""
+        return max(self.effect.end, self.seconds(symptom.at_ns) + symptom.due_seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Pressure:

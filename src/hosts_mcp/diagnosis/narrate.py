@@ -9,13 +9,13 @@ from hosts_mcp.diagnosis.onset import LEVELS
 from hosts_mcp.diagnosis.reasons import sentence
 from hosts_mcp.diagnosis.resources import RESOURCES
 from hosts_mcp.diagnosis.verdict import HostPart, Moment, Recurrence
-from hosts_mcp.diagnosis.words import WORDS
+from hosts_mcp.diagnosis.words import BLAMED, WORDS
 from hosts_mcp.text import clean, human_ratio, human_seconds, quote, significant
 from hosts_mcp.timerange import iso
 
 NAME = 48
 """Longest name of somebody else's in a sentence."""
-BLAMED = {
+WHOSE = {
     "neighbour": "something else on the box", "own_workload": "the service itself", "hypervisor": "below the guest",
     "unknown": "owner not visible",
 }  # fmt: skip
@@ -78,7 +78,7 @@ def headline(
         out += (
             f", from {quote(origin.culprit, NAME)}"
             if origin.culprit and origin.word == "neighbour"
-            else f" ({BLAMED[origin.word]})"
+            else f" ({WHOSE[origin.word]})"
         )
     if main is not None and onset is not None and onset < -main.scene.interval:
         begun = "climbing" if r.resource in LEVELS else "there"
@@ -160,7 +160,7 @@ def _peak(f: Findings, resource: str) -> tuple[float, str] | None:
 
 
 def next_steps(s: Symptom, r: Ruling, origin: Origin | None, losses: Sequence[Loss]) -> tuple[str, ...]:
-    if r.verdict in ("yes", "partly"):
+    if r.verdict in BLAMED:
         if r.resource is not None and r.resource in RESOURCES:
             return RESOURCES[r.resource].next_steps(origin.word if origin else None)
         return OWN_STEPS.get(

@@ -50,8 +50,7 @@ def between(scene: Scene, symptom: Symptom, t: Table) -> Between | None:
 
 def around_death(scene: Scene, symptom: Symptom) -> range:
     """Indices of the readings around it. The last sign of life is not the death: that came until the next was due."""
-    last = scene.seconds(symptom.at_ns)
-    due = max(scene.effect.end, last + symptom.due_seconds)
+    last, due = scene.seconds(symptom.at_ns), scene.due(symptom)
     inside = [n for n, iv in enumerate(scene.intervals) if iv.start < due and iv.end > last]
     return range(max(0, inside[0] - 1), inside[-1] + 1) if inside else range(0)
 

@@ -52,7 +52,7 @@ def read(scene: Scene, symptom: Symptom, t: Table) -> Reading:
 def _death(scene: Scene, symptom: Symptom, t: Table) -> float:
     """The last sign of life; or, when memory climbed on from it, the peak it fell from before the next one was due."""
     te = scene.effect.end
-    due = max(te, scene.seconds(symptom.at_ns) + symptom.due_seconds)
+    due = scene.due(symptom)
     seen = [(iv.end, iv.memory) for iv in scene.intervals if iv.memory is not None and iv.end > te]
     at, peak = max(((x, y) for x, y in seen if x <= due), key=lambda r: r[1], default=(te, 0.0))
     after = next((y for x, y in seen if x > at), None)

@@ -19,7 +19,7 @@ from hosts_mcp.diagnosis.model import (
 from hosts_mcp.diagnosis.pressure import weighted
 from hosts_mcp.diagnosis.table import Table
 from hosts_mcp.diagnosis.verdict import Evidence, Exonerated, Recurrence
-from hosts_mcp.diagnosis.words import WORDS
+from hosts_mcp.diagnosis.words import BLAMED, WORDS
 from hosts_mcp.text import clean, human_bytes, human_ratio, human_seconds, quote, significant
 
 RATIO_READINGS = {"memory", "busy", "steal", "filesystem", "inodes", "disk_busy", "drops"}
@@ -159,7 +159,7 @@ def _box(f: Findings, ruling: Ruling, t: Table) -> list[Evidence]:
     """The strongest reading with its companion reading, and other pressures worth a word."""
     scene = f.scene
     out = []
-    blamed = ruling.verdict in ("yes", "partly")
+    blamed = ruling.verdict in BLAMED
     named = ruling.resource if blamed else f.strongest
     shown = [named] if named is not None and (blamed or (f.pressures[named].value or 0.0) >= t.calm) else []
     shown += [r for r in FAMILIES if r != named and (f.pressures[r].value or 0.0) >= t.hot]
@@ -236,11 +236,7 @@ def exonerated(found: Sequence[Findings], ruling: Ruling, symptom: Symptom, t: T
     for f in found:
         for r in FAMILIES:
             p = f.pressures[r]
-            if (
-                p.value is None
-                or p.value >= t.link_none
-                or (r == ruling.resource and ruling.verdict in ("yes", "partly"))
-            ):
+            if p.value is None or p.value >= t.link_none or (r == ruling.resource and ruling.verdict in BLAMED):
                 continue
             bound = f.quality.bounds.get(r)
             if r == "network" and symptom.kind in ("slow", "err_timeout", "err_conn") and not (p.peak or 0.0):

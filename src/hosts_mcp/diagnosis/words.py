@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 Word = Literal["yes", "partly", "no", "cannot_tell"]
+BLAMED: tuple[Word, ...] = ("yes", "partly")
+"""The verdicts that lay it on the box."""
 OriginWord = Literal["neighbour", "own_workload", "hypervisor", "unknown"]
 Scope = Literal["host", "container", "process", "storage", "hypervisor"]
 ResourceWord = Literal[

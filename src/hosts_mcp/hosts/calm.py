@@ -25,8 +25,8 @@ from hosts_mcp.timerange import NS
 
 NEAR = 0.95
 """From this share of a limit on a quantity counts as having reached it."""
-LOWS_NS = 1800 * NS
-"""Lows are kept of at least so long: as long as the window that is judged."""
+WINDOW_NS = 1800 * NS
+"""The window that is judged; lows are kept of at least as long."""
 ALIVE_NS = 300 * NS
 """Counters that were read within so long of the newest reading are expected to go on."""
 _RATED = ("counter", "delta", "updown_delta")
@@ -198,7 +198,7 @@ def _lows(found: Readings) -> Lows:
 
 def _kept(before: Calm, now: Lows, newest_ns: int) -> tuple[int, tuple[Lows, Lows]]:
     older, newer = before.lows
-    if newest_ns - before.lows_since_ns > LOWS_NS:
+    if newest_ns - before.lows_since_ns > WINDOW_NS:
         return newest_ns, (newer, now)
     lowest = {key: min(low[key] for low in (newer, now) if key in low) for key in {**newer, **now}}
     return before.lows_since_ns, (older, lowest)

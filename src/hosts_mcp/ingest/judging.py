@@ -7,17 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hosts_mcp.hosts import calm, findings
-from hosts_mcp.hosts.calm import Calm, Readings
+from hosts_mcp.hosts.calm import WINDOW_NS, Calm, Readings
 from hosts_mcp.hosts.status import status
 from hosts_mcp.signals.devices import DEVICE_METRICS, derive_devices
 from hosts_mcp.signals.meaning import NAMES
 from hosts_mcp.signals.samples import derive
 from hosts_mcp.store.protocol import FindingRow, Host, Store, StoreBusy
-from hosts_mcp.timerange import NS
 
 log = logging.getLogger(__name__)
 
-WINDOW_NS = 1800 * NS
 MOST_SCRAPES = 180
 _WITHOUT_CPUS = tuple(name for name in DEVICE_METRICS if NAMES[name].measure != "cpu.time")
 
