@@ -1,6 +1,8 @@
 """OTLP over gRPC: the SDK's own exporter, malformed metadata, an unknown method, peers as addresses."""
 
 import asyncio
+import subprocess
+import sys
 from typing import Any
 
 import grpc
@@ -84,3 +86,24 @@ def test_the_sdk_exporter_delivers_its_spans(packing: grpc.Compression) -> None:
     requests = serving(use)[1]
     assert [request.signal for request in requests] == [Signal.TRACES]
     assert b"a-span" in requests[0].body
+
+
+ABANDONED = """
+import asyncio, gc
+from tests.otlp.test_grpc import PACE, Address, Admission, Guard, OtlpGrpcServer
+
+async def abandon():
+    address, guard = Address("127.0.0.1", 0), Guard(lambda: None, True)
+    server = OtlpGrpcServer(None, Admission(1), address, max_request_bytes=1, guard=guard, pace=PACE)
+    await server.start()
+    server.cycle = server
+
+asyncio.run(abandon())
+gc.collect()
+print("collected")
+"""
+
+
+def test_a_server_whose_loop_ended_before_it_was_stopped_is_collected_without_waiting() -> None:
+    done = subprocess.run([sys.executable, "-c", ABANDONED], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "collected\n"), done.stderr

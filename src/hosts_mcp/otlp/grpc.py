@@ -77,6 +77,10 @@ class OtlpGrpcServer:
             ("grpc.so_reuseport", 0),
             ("grpc.max_concurrent_streams", STREAMS),
         ]
+        # One use of grpc's asyncio side that is never given back. With the last one it waits for its own thread, from
+        # wherever the garbage collector stands, and that thread may wait in turn: for a call that nobody ends any
+        # more, or for a loop that has ended to read what wakes it (seen with grpcio 1.85: it hung for good).
+        grpc.aio.init_grpc_aio()
         self._server = grpc.aio.server(handlers=[_Handlers(self)], options=options)
         try:
             port = self._server.add_insecure_port(str(self._address))
