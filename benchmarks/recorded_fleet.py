@@ -24,15 +24,24 @@ _QUANTUM = {"s": 0.01, "By": 512.0}
 """Smallest step of a counter by its unit; 1 otherwise."""
 
 
+_OPTIONAL = frozenset(
+    {
+        "system.cpu.logical.count", "system.cpu.utilization", "system.filesystem.utilization",
+        "system.linux.memory.available", "system.memory.limit", "system.memory.utilization", "system.uptime",
+    }
+)  # fmt: skip
+"""Those of the recorded metrics that the receiver sends only when it is told to."""
+
+
 class Box:
     """One box; `scrape(time)` is what it sends then."""
 
-    def __init__(self, number: int, load: float = 1.0) -> None:
-        """`load`: of what a busy box does; an idle one has 0.01."""
+    def __init__(self, number: int, load: float = 1.0, *, optional: bool = True) -> None:
+        """`load`: of what a busy box does; an idle one has 0.01. `optional`: with the metrics that are off at first."""
         self.name = f"box-{number}"
         self._load = load
         self._rng = random.Random(number)
-        self._groups = [g for g in _recorded() if "process.pid" not in g.resource.attributes]
+        self._groups = _recorded() if optional else [g for group in _recorded() if (g := _by_default(group)).slots]
         self._resource = Resource({"host.name": self.name}, self.name.encode())
         self._boot_ns = T0 - (86_400 + self._rng.randrange(100_000)) * NS
         self._values = [list(g.values) for g in self._groups]
@@ -80,6 +89,11 @@ def _quantum(slot: Slot) -> float:
     return 4096.0 if "memory" in slot.metric else _QUANTUM.get(slot.unit, 1.0)
 
 
+def _by_default(group: PointGroup) -> PointGroup:
+    kept = [at for at, slot in enumerate(group.slots) if slot.metric not in _OPTIONAL]
+    return group._replace(slots=tuple(group.slots[at] for at in kept), values=tuple(group.values[at] for at in kept))
+
+
 _SCRAPED_FOR_NS = 20_000_000
 """At most, from the first scraper to the last."""
 _SCRAPE: list[PointGroup] = []
@@ -103,9 +117,11 @@ def _recorded() -> list[PointGroup]:
 class Fleet:
     """Boxes that are scraped together into one file, arriving as they are made."""
 
-    def __init__(self, writer: SqliteWriter, boxes: int, interval_ns: int, *, load: float = 1.0) -> None:
+    def __init__(
+        self, writer: SqliteWriter, boxes: int, interval_ns: int, *, load: float = 1.0, optional: bool = True
+    ) -> None:
         self._writer, self._interval_ns = writer, interval_ns
-        self._boxes = [Box(number, load) for number in range(boxes)]
+        self._boxes = [Box(number, load, optional=optional) for number in range(boxes)]
         self._hosts: list[Host] = []
         self.now_ns = T0
         self.points = 0

@@ -19,7 +19,7 @@ FIGURES: dict[str, Callable[[], object]] = {
     "background": lambda: list(background._figures(30 * 10**9, boxes=1, passes=1, before_ns=600 * 10**9)),
     "curves": lambda: asking._curves(30),
     "a trace": lambda: asking._trace(12, 20),
-    "a day at rest": lambda: keeping._at_rest(1, 240),
+    "a day at rest": lambda: keeping._at_rest(1, 240, optional=True),
     "a day dropped": lambda: keeping._dropped(1, 240, 20),
     "spans": lambda: spans._stored([], [spans.batch(random.Random(7), 0, 2)]),
 }

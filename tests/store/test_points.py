@@ -25,7 +25,13 @@ def content(path: Path) -> list[Any]:
     with closing(open_reader(path)) as reader, closing(sqlite3.connect(path)) as db:
         host = reader.hosts()[0].id
         series = reader.points(host, {s.metric for s in (*CPU, *LOAD, *MEMORY, *DISK)}, 0, 2 * T0)
-        rows = db.execute("SELECT * FROM sample ORDER BY host_id, source, tick").fetchall()
+        columns = ", ".join(
+            f"sample.{row[1]}" for row in db.execute("PRAGMA table_info(sample)") if "_id" not in row[1]
+        )
+        rows = db.execute(
+            f"SELECT host_id, source, sets, {columns} FROM sample JOIN feed ON feed.id = feed_id "
+            "JOIN frame ON frame.id = frame_id ORDER BY host_id, source, tick"
+        ).fetchall()
         return [
             rows,
             sorted((repr(s.slot), s.times_ns, s.values, s.starts_ns) for s in series),

@@ -13,11 +13,11 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from hosts_mcp.errors import StoreUnusable
-from hosts_mcp.otlp.batch import Link, SpanDetails
+from hosts_mcp.otlp.batch import Link, PointGroup, SpanDetails
 from hosts_mcp.store.sqlite import open_reader, open_writer, schema
 from hosts_mcp.timerange import NS
 
-from .building import T0, TRACE, exception, scrape, span, store, store_spans
+from .building import BOOT, DISK, LOAD, T0, TRACE, exception, group, scrape, span, store, store_spans
 
 
 @pytest.fixture
@@ -79,6 +79,34 @@ def test_spans_of_an_earlier_build_keep_their_details_and_are_still_known(path: 
         assert reader.span_details(TRACE)[span(2).span_id].attributes == {"number": 2}
         assert reader.span_details(TRACE)[span(4).span_id].attributes == {"number": 5}
         assert reader.span_details(TRACE)[span(1).span_id] == details[span(1).span_id]
+
+
+def readings() -> list[tuple[str, list[PointGroup]]]:
+    """Source and groups: all of them, some, with starts of their own, of another disk, in two rows, of two sources."""
+    part = scrape(T0 + 20 * NS, 2)
+    own_start = [one._replace(start_ns=BOOT + n * NS) for n, one in enumerate(scrape(T0 + 30 * NS, 3))]
+    fewer = group(DISK[:2], [3e6, 4e6], T0 + 40 * NS, scraper="disk")
+    late = [one._replace(time_ns=one.time_ns + n // 2 * NS) for n, one in enumerate(scrape(T0 + 50 * NS, 5))]
+    whole = [one for n in range(2) for one in scrape(T0 + n * 10 * NS, n)]
+    hostmetrics = [*whole, *part[:2], *own_start, *scrape(T0 + 40 * NS, 4)[:3], fewer, *late]
+    return [("hostmetrics", hostmetrics), ("app", [group(LOAD, [1.0, 2.0, 3.0], T0 + NS, scraper="load", start_ns=0)])]
+
+
+def test_wide_rows_of_an_earlier_build_say_the_same(path: Path) -> None:
+    """The file was written by that build from `readings`."""
+    path.write_bytes(gzip.decompress((Path(__file__).parent / "files" / "m003.db.gz").read_bytes()))
+    other = path.with_name("made-now.db")
+    with closing(open_writer(path)), closing(open_writer(other)) as writer:
+        for source, groups in readings():
+            store(writer, groups, source=source)
+    with closing(open_reader(path)) as old, closing(open_reader(other)) as new:
+        (host,) = old.hosts()
+        for begin, end in ((0, 2 * T0), (T0 + 15 * NS, T0 + 45 * NS), (T0 + 45 * NS, T0 + 51 * NS), (T0, T0 + NS)):
+            assert old.samples(host.id, begin, end) == new.samples(host.id, begin, end) != {}
+        assert old.newest([host.id]) == new.newest([host.id])
+        everything = "SELECT * FROM samples ORDER BY time_ns, source"
+        assert old.sql(everything).rows == new.sql(everything).rows
+        assert len(old.sql(everything).rows) == 8
 
 
 def test_a_newer_file_is_refused_and_left_alone(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from hosts_mcp.signals.model import BIN_NS
 from hosts_mcp.store.protocol import FindingRow, Rollup, Run
-from hosts_mcp.store.sqlite import wide
+from hosts_mcp.store.sqlite import rollups
 from hosts_mcp.store.sqlite.values import ns, text
 
 REQUEST_MEMORY_NS = 3_600_000_000_000
@@ -91,7 +91,7 @@ def dirty_bins(db: sqlite3.Connection, limit: int, now_ns: int | None = None) ->
 
 
 def write_rollup(db: sqlite3.Connection, host_id: int, rollup: Rollup, now_ns: int) -> None:
-    wide.write_rollup(db, host_id, rollup, now_ns)
+    rollups.write_rollup(db, host_id, rollup, now_ns)
     db.execute("DELETE FROM touched WHERE host_id = ? AND taken = 1", (host_id,))
 
 

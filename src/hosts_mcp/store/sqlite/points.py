@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from hosts_mcp.otlp.batch import PointGroup, Slot
 from hosts_mcp.signals.model import BIN_NS, TICK_NS, SampleRow
 from hosts_mcp.signals.rows import Rank, precedence, row
-from hosts_mcp.store.sqlite import wide
 from hosts_mcp.store.sqlite.held import Held
 from hosts_mcp.store.sqlite.ledger import Ledger
+from hosts_mcp.store.sqlite.samples import SampleWriter
 from hosts_mcp.store.sqlite.segments import Segment
 from hosts_mcp.store.sqlite.values import ns
 from hosts_mcp.store.sqlite.vocabulary import Layout, Vocabulary
@@ -39,10 +39,10 @@ class PointWriter:
         self._db = db
         self.vocabulary = Vocabulary(db, ledger)
         self.held = Held(db)
+        self._samples = SampleWriter(db, ledger)
         self._waiting: list[_Waiting] = []
         self._mark = 0
         self._newest_tick: dict[int, int] = {}
-        self._feeds: dict[tuple[int, str], frozenset[str]] = {}
 
     def add(self, host_id: int, entity_id: int, of_host: bool, source: str, group: PointGroup, arrived_ns: int) -> None:
         if not group.values:
@@ -65,14 +65,14 @@ class PointWriter:
         self._waiting.clear()
         self._mark = 0
         self._newest_tick.clear()
-        self._feeds.clear()
+        self._samples.clear()
         self.held.clear()
 
     def forget(self, host_id: int) -> None:
         """Nothing of this host waits or is remembered any more."""
         self._waiting = [waiting for waiting in self._waiting if waiting[0] != host_id]
         self._newest_tick.clear()
-        self._feeds.clear()
+        self._samples.clear()
 
     def flush(self) -> int:
         """Write what waits; the number of points."""
@@ -99,8 +99,7 @@ class PointWriter:
         self._db.executemany(
             "INSERT INTO scrape (host_id, tick, arrived_ns, points, v) VALUES (?, ?, ?, ?, ?)", scrapes
         )
-        wide.write_samples(self._db, samples)
-        self._note_feeds(samples)
+        self._samples.write(samples)
         self._touch(bins)
         self._waiting.clear()
         self._mark = 0
@@ -150,18 +149,6 @@ class PointWriter:
                 times[group], starts[group] = segment.time_ns, segment.start_ns
             sets |= plan.sets
         return SampleRow(source, tick, values, times, starts, sets)
-
-    def _note_feeds(self, samples: Iterable[tuple[int, SampleRow]]) -> None:
-        """Which groups each source of a host has ever sent: one look tells a reader where to seek."""
-        for host_id, sample in samples:
-            key = (host_id, sample.source)
-            known = self._feeds.get(key)
-            if known is None:
-                stored = self._db.execute("SELECT groups FROM feed WHERE host_id = ? AND source = ?", key).fetchone()
-                known = self._feeds[key] = frozenset(stored[0].split() if stored else ())
-            if not known.issuperset(sample.times):
-                known = self._feeds[key] = known.union(sample.times)
-                self._db.execute("INSERT OR REPLACE INTO feed VALUES (?, ?, ?)", (*key, " ".join(sorted(known))))
 
     def _touch(self, bins: Mapping[tuple[int, int], int]) -> None:
         self._db.executemany(

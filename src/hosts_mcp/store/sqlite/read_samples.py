@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from hosts_mcp.signals.model import TICK_NS, GroupSeries, Samples
-from hosts_mcp.store.sqlite.wide import SampleColumns
+from hosts_mcp.store.sqlite.samples import SampleColumns
 
 _BEST_FIRST = ("hostmetrics", "node_exporter", "telegraf", "vector", "kubelet", "app")
 _BEFORE_NS = 1800 * 1_000_000_000
 """How far before a window (or behind the newest row) a group's previous row is looked for."""
+_WITH_GROUP = "frame_id IN (SELECT id FROM frame WHERE json_extract(sets, ?) IS NOT NULL)"
 
 
 def _quality(source: str) -> tuple[int, str]:
     return (_BEST_FIRST.index(source) if source in _BEST_FIRST else len(_BEST_FIRST), source)
 
 
-def _feeds(db: sqlite3.Connection, host_id: int) -> list[tuple[str, frozenset[str]]]:
-    """(source, groups it ever sent), best source first."""
-    rows = db.execute("SELECT source, groups FROM feed WHERE host_id = ?", (host_id,))
-    return sorted(((source, frozenset(groups.split())) for source, groups in rows), key=lambda f: _quality(f[0]))
+class _Feed(NamedTuple):
+    id: int
+    source: str
+    groups: frozenset[str]
+    """All that it ever sent."""
+
+
+def _feeds(db: sqlite3.Connection, host_id: int) -> list[_Feed]:
+    """Best source first."""
+    rows = db.execute("SELECT id, source, groups FROM feed WHERE host_id = ?", (host_id,))
+    feeds = [_Feed(number, source, frozenset(groups.split())) for number, source, groups in rows]
+    return sorted(feeds, key=lambda feed: _quality(feed.source))
 
 
 def samples(
@@ -36,20 +45,19 @@ def samples(
     """Rows in [start, end) and the last one before it, per group."""
     wanted = list(known.groups) if groups is None else [g for g in known.groups if g in set(groups)]
     found: dict[str, GroupSeries] = {}
-    for source, sent in _feeds(db, host_id):
-        here = [group for group in wanted if group in sent and group not in found]
+    for feed in _feeds(db, host_id):
+        here = [group for group in wanted if group in feed.groups and group not in found]
         if not here:
             continue
         rows = db.execute(
-            f"{known.select(here)} WHERE host_id = ? AND source = ? AND tick >= ? AND tick <= ? ORDER BY tick",
-            (host_id, source, start_ns // TICK_NS, end_ns // TICK_NS),
+            f"{known.select(here)} WHERE feed_id = ? AND tick >= ? AND tick <= ? ORDER BY tick",
+            (feed.id, start_ns // TICK_NS, end_ns // TICK_NS),
         ).fetchall()
-        series = known.series(here, source, rows)
-        for group, one in series.items():
-            inside = _between(one, start_ns, end_ns)
-            if inside is not None:
-                before = _previous(db, known, host_id, source, group, start_ns)
-                found[group] = inside if before is None else _joined(before, inside)
+        series = known.series(db, here, feed.source, rows)
+        inside = {group: part for group in series if (part := _between(series[group], start_ns, end_ns)) is not None}
+        before = _before(db, known, feed, list(inside), start_ns)
+        for group, one in inside.items():
+            found[group] = _joined(before[group], one) if group in before else one
     return found
 
 
@@ -66,52 +74,69 @@ def newest(
     """The newest `rows` rows of every group."""
     wanted = list(known.groups) if groups is None else list(groups)
     found: dict[str, GroupSeries] = {}
-    for source, sent in _feeds(db, host_id):
-        here = [group for group in wanted if group in sent and group not in found]
+    for feed in _feeds(db, host_id):
+        here = [group for group in wanted if group in feed.groups and group not in found]
         if not here:
             continue
         # A scrape may lie across two ticks: twice as many rows hold every group of the most frequent interval.
         latest = db.execute(
-            f"{known.select(here)} WHERE host_id = ? AND source = ? ORDER BY tick DESC LIMIT ?",
-            (host_id, source, 2 * rows),
+            f"{known.select(here)} WHERE feed_id = ? ORDER BY tick DESC LIMIT ?", (feed.id, 2 * rows)
         ).fetchall()
         if not latest:
             continue
         latest.reverse()
-        series = known.series(here, source, latest[-rows:])
+        series = known.series(db, here, feed.source, latest[-rows:])
         if any(group not in series or len(series[group].times_ns) < rows for group in here):
-            series = known.series(here, source, latest)
+            series = known.series(db, here, feed.source, latest)
         for group in here:
             one = series.get(group)
             if one is None or (len(one.times_ns) < rows and len(latest) == 2 * rows):
-                one = _behind(db, known, host_id, source, group, rows, latest[-1][0])
+                one = _behind(db, known, feed, group, rows, latest[-1][0])
             if one is not None:
                 found[group] = _last(one, rows)
     return found
 
 
 def _behind(
-    db: sqlite3.Connection, known: SampleColumns, host_id: int, source: str, group: str, rows: int, tick: int
+    db: sqlite3.Connection, known: SampleColumns, feed: _Feed, group: str, rows: int, tick: int
 ) -> GroupSeries | None:
     """A group that is sent less often than others: its newest rows within half an hour of the newest of all."""
     found = db.execute(
-        f"{known.select([group])} WHERE host_id = ? AND source = ? AND tick BETWEEN ? AND ? "
-        f"AND {group}_offset_ns IS NOT NULL ORDER BY tick DESC LIMIT ?",
-        (host_id, source, tick - _BEFORE_NS // TICK_NS, tick, rows),
+        f"{known.select([group])} WHERE feed_id = ? AND tick BETWEEN ? AND ? AND {_WITH_GROUP} "
+        "ORDER BY tick DESC LIMIT ?",
+        (feed.id, tick - _BEFORE_NS // TICK_NS, tick, f'$."{group}"', rows),
     ).fetchall()
-    found.reverse()
-    return known.series([group], source, found).get(group)
+    return known.series(db, [group], feed.source, found[::-1]).get(group)
 
 
-def _previous(
-    db: sqlite3.Connection, known: SampleColumns, host_id: int, source: str, group: str, start_ns: int
-) -> GroupSeries | None:
-    rows = db.execute(
-        f"{known.select([group])} WHERE host_id = ? AND source = ? AND tick BETWEEN ? AND ? "
-        f"AND {group}_offset_ns IS NOT NULL AND tick * {TICK_NS} + {group}_offset_ns < ? ORDER BY tick DESC LIMIT 1",
-        (host_id, source, (start_ns - _BEFORE_NS) // TICK_NS, start_ns // TICK_NS, start_ns),
-    ).fetchall()
-    return known.series([group], source, rows).get(group)
+def _before(
+    db: sqlite3.Connection, known: SampleColumns, feed: _Feed, groups: Sequence[str], start_ns: int
+) -> Mapping[str, GroupSeries]:
+    """The last reading of each group before a time, where one is near."""
+    if not groups:
+        return {}
+    ticks = ((start_ns - _BEFORE_NS) // TICK_NS, start_ns // TICK_NS)
+    where = "WHERE feed_id = ? AND tick BETWEEN ? AND ?"
+    # Mostly all of them stand in the last row, or in the one before: the last may have begun before and gone on behind.
+    rows = db.execute(f"{known.select(groups)} {where} ORDER BY tick DESC LIMIT 2", (feed.id, *ticks)).fetchall()
+    series = known.series(db, groups, feed.source, rows[::-1])
+    found = {}
+    for group in groups:
+        last = _last_before(series.get(group), start_ns)
+        if last is None and len(rows) == 2:
+            own = db.execute(
+                f"{known.select([group])} {where} AND {_WITH_GROUP} ORDER BY tick DESC LIMIT 2",
+                (feed.id, *ticks, f'$."{group}"'),
+            ).fetchall()
+            last = _last_before(known.series(db, [group], feed.source, own[::-1]).get(group), start_ns)
+        if last is not None:
+            found[group] = last
+    return found
+
+
+def _last_before(series: GroupSeries | None, time_ns: int) -> GroupSeries | None:
+    inside = None if series is None else _between(series, 0, time_ns)
+    return None if inside is None else _last(inside, 1)
 
 
 def _between(series: GroupSeries, start_ns: int, end_ns: int) -> GroupSeries | None:

@@ -38,10 +38,11 @@ from hosts_mcp.store.sqlite import (
     read_points,
     read_samples,
     read_traces,
+    rollups,
     schema,
     views,
-    wide,
 )
+from hosts_mcp.store.sqlite.samples import SampleColumns
 from hosts_mcp.store.sqlite.values import MAX_NS
 from hosts_mcp.text import human_bytes, human_seconds
 from hosts_mcp.timerange import NS
@@ -66,7 +67,7 @@ class SqliteReader:
         self._closed = False
         self._layouts = read_points.Layouts()
         first = schema.open_for_reading(path)
-        self._columns = wide.SampleColumns(first)
+        self._columns = SampleColumns(first)
         self._idle.append(first)
 
     def close(self) -> None:
@@ -225,7 +226,7 @@ class SqliteReader:
     ) -> Rollup:
         with self._reading() as db:
             end_ns = min(end_ns, MAX_NS)
-            return wide.read_rollup(db, host_id, start_ns, end_ns, names, bin_ns, maxima=maxima, sparse=sparse)
+            return rollups.read_rollup(db, host_id, start_ns, end_ns, names, bin_ns, maxima=maxima, sparse=sparse)
 
     def last_scrape(self, host_id: int, start_ns: int, end_ns: int) -> int:
         with self._reading() as db:
@@ -374,11 +375,7 @@ class SqliteReader:
 
 def _edge(db: sqlite3.Connection, function: str) -> int | None:
     """Oldest (min) or newest (max) time that any host's wide rows have: one seek per host and source."""
-    ticks = [
-        db.execute(
-            f"SELECT {function}(tick) FROM sample WHERE host_id = ? AND source = ?", (host_id, source)
-        ).fetchone()[0]
-        for host_id, source in db.execute("SELECT host_id, source FROM feed").fetchall()
-    ]
+    feeds = db.execute("SELECT id FROM feed WHERE groups <> ''").fetchall()
+    ticks = [db.execute(f"SELECT {function}(tick) FROM sample WHERE feed_id = ?", feed).fetchone()[0] for feed in feeds]
     known = [tick for tick in ticks if tick is not None]
     return (min(known) if function == "min" else max(known)) * TICK_NS if known else None

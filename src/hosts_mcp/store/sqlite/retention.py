@@ -26,7 +26,6 @@ _LAYOUT_MARGIN_NS = 2 * 86_400_000_000_000
 _OF_HOST = (
     ("scrape", "id", 1),
     ("chunk", "id", 100),
-    ("sample", "host_id, source, tick", 1),
     ("signals_5m", "host_id, start_ns", 1),
 )
 """Tables of which a host may have many rows, their keys, and how many of other rows one of theirs weighs."""
@@ -85,8 +84,9 @@ class Retention:
             "UPDATE entity SET host_id = NULL, join_rule = NULL, join_confidence = NULL "
             "WHERE host_id = ? AND kind = 'service'", of_host
         )  # fmt: skip
-        for table in ("feed", "touched", "finding", "kept_log"):
+        for table in ("touched", "finding", "kept_log"):
             db.execute(f"DELETE FROM {table} WHERE host_id = ?", of_host)
+        db.execute("UPDATE feed SET groups = '' WHERE host_id = ?", of_host)
         db.execute("DELETE FROM host WHERE id = ?", of_host)
         db.execute("INSERT OR REPLACE INTO forgotten VALUES (?, 0)", of_host)
 
@@ -105,6 +105,11 @@ class Retention:
                 self._count("points", points.fetchone()[0])
             if self._delete(f"DELETE FROM {table} WHERE ({key}) IN ({some})", *arguments):
                 return True
+        for feed in self._db.execute("SELECT id FROM feed WHERE host_id = ?", found).fetchall():
+            some = "SELECT tick FROM sample WHERE feed_id = ?1 LIMIT ?2"
+            if self._delete(f"DELETE FROM sample WHERE feed_id = ?1 AND tick IN ({some})", *feed, rows):
+                return True
+            self._db.execute("DELETE FROM feed WHERE id = ?", feed)
         entities = self._db.execute("SELECT id FROM entity WHERE host_id = ? LIMIT ?", (found[0], rows)).fetchall()
         if entities:
             self._delete_entities(entities)
@@ -154,8 +159,7 @@ class Retention:
     def _delete_samples(self, ticks: Sequence[tuple[int, int, int]]) -> None:
         """Wide rows of (host, first tick, last tick) that no point in the file supports any more."""
         self._db.executemany(
-            "DELETE FROM sample WHERE host_id = ?1 AND source IN (SELECT source FROM feed WHERE host_id = ?1) "
-            "AND tick BETWEEN ?2 AND ?3 "
+            "DELETE FROM sample WHERE feed_id IN (SELECT id FROM feed WHERE host_id = ?1) AND tick BETWEEN ?2 AND ?3 "
             "AND NOT EXISTS (SELECT 1 FROM scrape WHERE scrape.host_id = ?1 AND scrape.tick = sample.tick) "
             f"AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.host_id = ?1 AND hour = sample.tick / {TICKS_PER_HOUR})",
             ticks,

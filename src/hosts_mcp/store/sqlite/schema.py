@@ -7,14 +7,16 @@ never changes old ones. Views are rebuilt from code whenever they differ (`views
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from hosts_mcp.errors import StoreUnusable
-from hosts_mcp.store.sqlite import wide
+from hosts_mcp.signals.model import TICK_NS, SampleRow
+from hosts_mcp.store.sqlite import rollups, samples
+from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.views import create_views
 
 PAGE_BYTES = 8192
@@ -150,6 +152,49 @@ def m003_places(db: Database) -> None:
     db.conn.execute("ALTER TABLE span ADD COLUMN place INTEGER")
 
 
+@MIGRATIONS()
+def m004_frames(db: Database) -> None:
+    """Wide rows by the number of their feed; what they say of their groups of columns as one number and one blob."""
+    for statement in (
+        "DROP VIEW IF EXISTS samples",
+        "ALTER TABLE feed RENAME TO old_feed",
+        "ALTER TABLE sample RENAME TO old_sample",
+        "CREATE TABLE feed (id INTEGER PRIMARY KEY, host_id INTEGER NOT NULL, source TEXT NOT NULL, "
+        "groups TEXT NOT NULL, UNIQUE (host_id, source))",
+        "INSERT INTO feed (host_id, source, groups) SELECT host_id, source, groups FROM old_feed",
+        "CREATE TABLE frame (id INTEGER PRIMARY KEY, sets TEXT NOT NULL UNIQUE)",
+        "CREATE TABLE sample (feed_id INTEGER, tick INTEGER, frame_id INTEGER NOT NULL, clocks BLOB NOT NULL, "
+        "PRIMARY KEY (feed_id, tick)) WITHOUT ROWID",
+    ):
+        db.conn.execute(statement)
+    _add_columns(db.conn)
+    samples.SampleWriter(db.conn, Ledger()).write(_old_samples(db.conn))
+    db.conn.execute("DROP TABLE old_sample")
+    db.conn.execute("DROP TABLE old_feed")
+
+
+def _old_samples(connection: sqlite3.Connection) -> Iterator[tuple[int, SampleRow]]:
+    """Wide rows as they stood before m004: of each group its offset, what was summed, and its start where it was not
+    the row's."""
+    cursor = connection.execute("SELECT * FROM old_sample WHERE host_id IN (SELECT id FROM host)")
+    names = [column[0] for column in cursor.description]
+    groups = [name.removesuffix("_offset_ns") for name in names if name.endswith("_offset_ns")]
+    for record in cursor:
+        row = {name: value for name, value in zip(names, record, strict=True) if value is not None}
+        own = [group for group in groups if f"{group}_offset_ns" in row]
+        yield (
+            row["host_id"],
+            SampleRow(
+                row["source"],
+                row["tick"],
+                {name: row[name] for name in samples.COLUMNS if name in row},
+                {group: row["tick"] * TICK_NS + row[f"{group}_offset_ns"] for group in own},
+                {group: row.get(f"{group}_start_ns", row["start_ns"]) for group in own},
+                {group: row[f"{group}_set"] for group in own},
+            ),
+        )
+
+
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """A connection without implicit transactions, usable from any one thread at a time."""
     uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "")
@@ -224,12 +269,21 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     MIGRATIONS.apply(Database(connection))
     connection.execute("BEGIN IMMEDIATE")
     try:
-        wide.add_columns(connection)
+        _add_columns(connection)
         create_views(connection)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
+    """Columns that this version knows and the file does not have yet."""
+    for table, columns in (("sample", samples.COLUMNS), ("signals_5m", rollups.COLUMNS)):
+        present = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        for name in columns:
+            if name not in present:
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} REAL")
 
 
 def version() -> int:

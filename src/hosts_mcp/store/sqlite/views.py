@@ -45,7 +45,7 @@ _VIEWS: Mapping[str, str] = {
     ),
     "samples": (
         f"SELECT host.key AS host, source, {_time(f'tick * {TICK_NS}')} AS time, tick * {TICK_NS} AS time_ns, "
-        "{columns} FROM sample JOIN host ON host.id = sample.host_id"
+        "{columns} FROM sample JOIN feed ON feed.id = feed_id JOIN host ON host.id = feed.host_id"
     ),
     "signals": (
         f"SELECT host.key AS host, {_time('start_ns')} AS time, start_ns AS time_ns, {{signals}}, worst_disk "
