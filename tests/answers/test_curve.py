@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hosts_mcp.answers.curve import Curve, curve, gaps, joined, sparkline
+from hosts_mcp.answers.curve import Clock, Curve, curve, gaps, joined, sparkline
 from hosts_mcp.signals.model import SignalSeries
 from hosts_mcp.timerange import NS, TimeRange
 
@@ -40,8 +40,8 @@ def test_an_interval_much_longer_than_the_others_is_a_gap_and_not_stretched():
 def test_unknown_values_are_gaps_and_never_zero():
     found = curve(series([0.5, None, None, None, 0.5, 0.5]), MINUTE)
     assert found.minimum == 0.5
-    assert [mean for mean, _ in found.buckets(MINUTE, 6)] == [0.5, None, None, None, 0.5, 0.5]
-    assert sparkline([mean for mean, _ in found.buckets(MINUTE, 6)], 1.0) == "▅···▅▅"
+    assert found.means(MINUTE, 6) == [0.5, None, None, None, 0.5, 0.5]
+    assert sparkline(found.means(MINUTE, 6), 1.0) == "▅···▅▅"
 
 
 def test_a_range_without_any_reading_is_one_gap():
@@ -55,7 +55,7 @@ def test_the_first_reading_of_a_gauge_shows_at_once():
 def test_peaks_of_a_rollup_survive_the_mean():
     found = curve(series([0.2, 0.3], 30), MINUTE, peaks=[0.9, None])
     assert found.maximum == 0.9
-    assert found.buckets(MINUTE, 1) == [(pytest.approx(0.25), 0.9)]
+    assert (found.means(MINUTE, 1), found.highest(MINUTE, 1)) == ([pytest.approx(0.25)], [0.9])
 
 
 def test_an_older_and_a_newer_part_join_without_overlap():
@@ -71,7 +71,7 @@ def test_an_older_and_a_newer_part_join_without_overlap():
 )
 def test_buckets_keep_within_the_extremes_and_their_mean_is_the_mean(values, count):
     found = curve(series(values), TimeRange(0, len(values) * 10 * NS))
-    parts = [m for m, _ in found.buckets(TimeRange(0, len(values) * 10 * NS), count) if m is not None]
+    parts = [m for m in found.means(TimeRange(0, len(values) * 10 * NS), count) if m is not None]
     if not found.segments:
         assert parts == []
         return
@@ -104,8 +104,8 @@ def test_buckets_weigh_every_reading_by_its_part_in_them(readings, count):
         ends.append(at * NS)
     values = [value for _, _, value in readings]
     time = TimeRange(0, at * NS)
-    found = Curve("x", starts, ends, values, values).buckets(time, count)
-    for i, (mean, peak) in enumerate(found):
+    found = Curve("x", Clock(starts, ends), values, values)
+    for i, (mean, peak) in enumerate(zip(found.means(time, count), found.highest(time, count), strict=True)):
         first, last = at * NS * i // count, at * NS * (i + 1) // count
         parts = [(v, part) for s, e, v in zip(starts, ends, values, strict=True)
                  if (part := min(e, last) - max(s, first)) > 0]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hosts_mcp.answers.curve import Curve, curve, joined
+from hosts_mcp.answers.curve import Clocks, Curve, curve, joined
 from hosts_mcp.signals.devices import derive_devices
 from hosts_mcp.signals.model import BIN_NS, RawSeries, SignalSeries
 from hosts_mcp.signals.processes import derive_processes
@@ -97,7 +97,8 @@ def _one_before(host: Host, time: TimeRange) -> int:
 def _sampled(store: Store, host: Host, time: TimeRange, names: Collection[str]) -> dict[str, Curve]:
     samples = store.samples(host.id, time.start_ns, time.end_ns, groups_of(names, host.facts))
     derived = derive(samples, host.facts, names)
-    curves = {name: curve(series, time) for name, series in derived.items()}
+    clocks = Clocks(time)
+    curves = {name: curve(series, time, clocks=clocks) for name, series in derived.items()}
     return {name: c for name, c in curves.items() if c.values}
 
 
@@ -126,9 +127,9 @@ def _long(
 
 
 def _rolled(rollup: Rollup, time: TimeRange, bin_ns: int) -> dict[str, Curve]:
-    ends = [start + bin_ns for start in rollup.starts_ns]
+    ends, clocks = [start + bin_ns for start in rollup.starts_ns], Clocks(time)
     curves = {
-        name: curve(SignalSeries(name, "", rollup.starts_ns, ends, means), time, rollup.maximum.get(name))
+        name: curve(SignalSeries(name, "", rollup.starts_ns, ends, means), time, rollup.maximum.get(name), clocks)
         for name, means in rollup.mean.items()
     }
     return {name: c for name, c in curves.items() if c.values}
@@ -147,7 +148,8 @@ def _by_device(store: Store, host: Host, time: TimeRange, by: str) -> Curves:
     metrics = [m.metric for m in store.metric_names(host.id) if m.entity_kind == "host" and _any(wanted, m.metric)]
     raw = store.points(host.id, metrics, _one_before(host, time), time.end_ns, limit_scrapes=MOST_SCRAPES)
     derived = derive_devices(raw, host.facts)
-    return Curves([curve(s, time) for s in derived if s.subject and s.name.startswith(_SIGNAL_NAMES[by])])
+    clocks, own = Clocks(time), _SIGNAL_NAMES[by]
+    return Curves([curve(s, time, clocks=clocks) for s in derived if s.subject and s.name.startswith(own)])
 
 
 def _any(words: Sequence[str], metric: str) -> bool:
@@ -163,12 +165,10 @@ def _by_process(store: Store, host: Host, time: TimeRange) -> Curves:
         host.id, sorted(names), _one_before(host, time), time.end_ns,
         entity_kind="process", entity_ids=entities, limit_scrapes=MOST_PROCESS_SCRAPES,
     )  # fmt: skip
-    curves = []
+    curves, clocks = [], Clocks(time)
     for entity_id, signals in derive_processes(raw, host.facts).items():
         label = process_label(entities[entity_id]) if entity_id in entities else f"process {entity_id}"
-        for series in signals.values():
-            c = curve(series, time)
-            curves.append(replace(c, subject=label))
+        curves += [replace(curve(series, time, clocks=clocks), subject=label) for series in signals.values()]
     return Curves(curves)
 
 

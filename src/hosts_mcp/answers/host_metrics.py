@@ -185,10 +185,8 @@ def _greatest_first(curves: Sequence[Curve]) -> list[int]:
 
 def _row(curve: Curve, time: TimeRange, count: int, full: bool) -> MetricRow:
     unit = unit_of(curve.name, curve.unit)
-    parts = curve.buckets(time, count) if full else None
-    values = [shortened(mean, 3) for mean, _ in parts] if parts else None
-    peaks = [shortened(peak, 3) for _, peak in parts] if parts else None
-    drawn = [mean for mean, _ in curve.buckets(time, SPARKS)]
+    values = [shortened(mean, 3) for mean in curve.means(time, count)] if full else None
+    peaks = [shortened(peak, 3) for peak in curve.highest(time, count)] if full else None
     return MetricRow(
         signal=clean(curve.name, 64),
         subject=clean(curve.subject, 64) if curve.subject else None,
@@ -198,7 +196,7 @@ def _row(curve: Curve, time: TimeRange, count: int, full: bool) -> MetricRow:
         max=shortened(curve.maximum),
         avg=shortened(curve.average),
         p95=shortened(curve.p95),
-        sparkline=sparkline(drawn, 1.0 if unit == "ratio" else None),
+        sparkline=sparkline(curve.means(time, SPARKS), 1.0 if unit == "ratio" else None),
         values=values,
         peaks=peaks if peaks != values else None,
     )

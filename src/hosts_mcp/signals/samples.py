@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from operator import sub
+from operator import sub, truediv
 from statistics import median
 
 from hosts_mcp.signals.catalogue import SIGNALS
@@ -114,7 +114,10 @@ class _Rates:
         return [increase(step, values[step.before], values[step.after], clamps=clamps) for step in self._steps]
 
     def per_second(self, column: str, scale: float = 1.0) -> Column:
-        pairs = zip(self.grown(column), self.seconds, strict=True)
+        grown = self.grown(column)
+        if scale == 1.0 and None not in grown:
+            return list(map(truediv, grown, self.seconds))
+        pairs = zip(grown, self.seconds, strict=True)
         return [None if grown is None else scale * grown / seconds for grown, seconds in pairs]
 
     def make(self, name: str, values: Sequence[float | None], *marks: str) -> SignalSeries:
@@ -130,17 +133,26 @@ def _gauge(series: GroupSeries, name: str, values: Sequence[float | None], *mark
     )
 
 
-def _clipped(values: Iterable[float | None], most: float = 1.1) -> Column:
+# Nearly every column is known at every reading: each of these has a way for it without a look at each value.
+
+
+def _clipped(values: Sequence[float | None], most: float = 1.1) -> Column:
     """A share beyond its range by a tenth is no value; up to there it is clipped to 0..1."""
+    if values and None not in values and min(values) >= 0.0 and max(values) <= 1.0:  # type: ignore[type-var, operator]
+        return list(values)
     return [None if v is None or v < -0.001 or v > most else min(1.0, max(0.0, v)) for v in values]
 
 
 def _quotient(above: Sequence[float | None], below: Sequence[float | None]) -> Column:
+    if None not in above and None not in below and 0.0 not in below:
+        return list(map(truediv, above, below))
     return [None if a is None or not b else a / b for a, b in zip(above, below, strict=True)]
 
 
 def _added(*columns: Sequence[float | None]) -> Column:
     """Sum of what is known at each reading; None where nothing is."""
+    if not any(None in column for column in columns):
+        return _all_of(columns, 0)
     rows = ([v for v in row if v is not None] for row in zip(*columns, strict=True))
     return [sum(row) if row else None for row in rows]
 
@@ -149,6 +161,8 @@ def _all_of(columns: Sequence[Sequence[float | None]], count: int) -> Column:
     """Sum at each reading where every one of them is known; without any column all unknown."""
     if not columns:
         return [None] * count
+    if not any(None in column for column in columns):
+        return list(columns[0]) if len(columns) == 1 else list(map(sum, zip(*columns, strict=True)))
     return [None if None in row else sum(row) for row in zip(*columns, strict=True)]
 
 

@@ -49,15 +49,21 @@ def samples(
         here = [group for group in wanted if group in feed.groups and group not in found]
         if not here:
             continue
+        # With the two rows before: mostly the reading before of every group stands in one of them.
+        near = ((start_ns - _BEFORE_NS) // TICK_NS, start_ns // TICK_NS)
+        before = "SELECT tick FROM sample WHERE feed_id = ?1 AND tick BETWEEN ?2 AND ?3 ORDER BY tick DESC LIMIT 2"
         rows = db.execute(
-            f"{known.select(here)} WHERE feed_id = ? AND tick >= ? AND tick <= ? ORDER BY tick",
-            (feed.id, start_ns // TICK_NS, end_ns // TICK_NS),
+            f"{known.select(here)} WHERE feed_id = ?1 AND tick <= ?4 "
+            f"AND tick >= (SELECT coalesce(min(tick), ?3) FROM ({before})) ORDER BY tick",
+            (feed.id, *near, end_ns // TICK_NS),
         ).fetchall()
-        series = known.series(db, here, feed.source, rows)
-        inside = {group: part for group in series if (part := _between(series[group], start_ns, end_ns)) is not None}
-        before = _before(db, known, feed, list(inside), start_ns)
-        for group, one in inside.items():
-            found[group] = _joined(before[group], one) if group in before else one
+        for group, one in known.series(db, here, feed.source, rows).items():
+            first, last = _within(one.times_ns, start_ns, end_ns)
+            if first == last:
+                continue
+            found[group] = _part(one, max(0, first - 1), last)
+            if first == 0 and (previous := _previous(db, known, feed, group, near, start_ns)) is not None:
+                found[group] = _joined(previous, found[group])
     return found
 
 
@@ -109,47 +115,34 @@ def _behind(
     return known.series(db, [group], feed.source, found[::-1]).get(group)
 
 
-def _before(
-    db: sqlite3.Connection, known: SampleColumns, feed: _Feed, groups: Sequence[str], start_ns: int
-) -> Mapping[str, GroupSeries]:
-    """The last reading of each group before a time, where one is near."""
-    if not groups:
-        return {}
-    ticks = ((start_ns - _BEFORE_NS) // TICK_NS, start_ns // TICK_NS)
-    where = "WHERE feed_id = ? AND tick BETWEEN ? AND ?"
-    # Mostly all of them stand in the last row, or in the one before: the last may have begun before and gone on behind.
-    rows = db.execute(f"{known.select(groups)} {where} ORDER BY tick DESC LIMIT 2", (feed.id, *ticks)).fetchall()
-    series = known.series(db, groups, feed.source, rows[::-1])
-    found = {}
-    for group in groups:
-        last = _last_before(series.get(group), start_ns)
-        if last is None and len(rows) == 2:
-            own = db.execute(
-                f"{known.select([group])} {where} AND {_WITH_GROUP} ORDER BY tick DESC LIMIT 2",
-                (feed.id, *ticks, f'$."{group}"'),
-            ).fetchall()
-            last = _last_before(known.series(db, [group], feed.source, own[::-1]).get(group), start_ns)
-        if last is not None:
-            found[group] = last
-    return found
-
-
-def _last_before(series: GroupSeries | None, time_ns: int) -> GroupSeries | None:
-    inside = None if series is None else _between(series, 0, time_ns)
-    return None if inside is None else _last(inside, 1)
-
-
-def _between(series: GroupSeries, start_ns: int, end_ns: int) -> GroupSeries | None:
-    """Without the rows of the edge ticks that lie outside; None when nothing is left."""
-    times = series.times_ns
-    first, last = 0, len(times)
-    while first < last and times[first] < start_ns:
-        first += 1
-    while last > first and times[last - 1] >= end_ns:
-        last -= 1
-    if first == last:
+def _previous(
+    db: sqlite3.Connection, known: SampleColumns, feed: _Feed, group: str, near: tuple[int, int], start_ns: int
+) -> GroupSeries | None:
+    """The last reading of a group before the start, within the ticks `near` it."""
+    rows = db.execute(
+        f"{known.select([group])} WHERE feed_id = ? AND tick BETWEEN ? AND ? AND {_WITH_GROUP} "
+        "ORDER BY tick DESC LIMIT 2",
+        (feed.id, *near, f'$."{group}"'),
+    ).fetchall()
+    series = known.series(db, [group], feed.source, rows[::-1]).get(group)
+    if series is None:
         return None
-    return series if (first, last) == (0, len(times)) else _cut(series, slice(first, last))
+    _, last = _within(series.times_ns, 0, start_ns)
+    return _part(series, last - 1, last) if last else None
+
+
+def _within(times_ns: Sequence[int], start_ns: int, end_ns: int) -> tuple[int, int]:
+    """Places of the first reading in [start, end) and behind the last one."""
+    first, last = 0, len(times_ns)
+    while first < last and times_ns[first] < start_ns:
+        first += 1
+    while last > first and times_ns[last - 1] >= end_ns:
+        last -= 1
+    return first, last
+
+
+def _part(series: GroupSeries, first: int, last: int) -> GroupSeries:
+    return series if (first, last) == (0, len(series.times_ns)) else _cut(series, slice(first, last))
 
 
 def _last(series: GroupSeries, rows: int) -> GroupSeries:
