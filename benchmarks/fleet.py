@@ -69,9 +69,10 @@ class SimulatedHost:
                 self._rng.shuffle(order)
             points = [Point(a, len(values) + i, clock) for i, a in enumerate(order)]
             self._counts += self._rng.randrange(1, 4096)
-            for i, point in enumerate(points):
+            places = {a: place for place, a in enumerate(attributes)}  # of the series, wherever it stands: none falls
+            for point in points:
                 is_still = name in _STILL and not _FREE.intersection(point.attributes)
-                value = i if is_still else self._counts + i
+                value = places[point.attributes] + (0 if is_still else self._counts)
                 values.append(value if integer else value / 100)
             metrics.append(Metric(name, kind, unit, f"What {name} says about the host.", integer, points))  # type: ignore[arg-type]
         frame = resource_metrics(resource, SCHEMA, f"{SCOPE}{scraper}scraper", VERSION, metrics, BOOT_NS, self._order)
