@@ -109,6 +109,22 @@ def test_wide_rows_of_an_earlier_build_say_the_same(path: Path) -> None:
         assert len(old.sql(everything).rows) == 8
 
 
+def test_a_retry_of_what_an_earlier_build_stored_is_still_known(path: Path) -> None:
+    open_writer(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE request")
+        db.execute("CREATE TABLE request (hash BLOB PRIMARY KEY, arrived_ns INTEGER NOT NULL) WITHOUT ROWID")
+        db.execute("CREATE INDEX request_age ON request (arrived_ns)")
+        db.execute("INSERT INTO request VALUES (?, ?)", (b"hash", T0))
+        db.execute("DELETE FROM _sqlite_migrations WHERE name = 'm005_retries'")
+        db.commit()
+    with closing(open_writer(path)) as writer:
+        writer.begin()
+        assert not writer.first_time(b"hash", T0 + 3599 * NS)
+        assert writer.first_time(b"other", T0)
+        writer.rollback()
+
+
 def test_a_newer_file_is_refused_and_left_alone(
     path: Path, next_version: Migrations, monkeypatch: pytest.MonkeyPatch
 ) -> None:

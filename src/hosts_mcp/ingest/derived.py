@@ -21,16 +21,21 @@ FACTS_AFTER_NS = 60 * NS
 LEAD_NS = 600 * NS
 """Read before a rollup window, so that its first rate and the damped load have a past."""
 ENOUGH_SPACINGS = 2
+JITTER_NS = NS // 10
 
 
 def interval_ns(samples: Samples) -> int | None:
-    """Median spacing of the most frequent group, ns; None before three rows of it."""
+    """Median spacing of the most frequent group, ns, without its jitter; None before three rows of it."""
     spacings = [
         median(b - a for a, b in zip(series.times_ns, series.times_ns[1:], strict=False))
         for series in samples.values()
         if len(series.times_ns) > ENOUGH_SPACINGS
     ]
-    return round(min(spacings)) if spacings else None
+    if not spacings:
+        return None
+    least = round(min(spacings))
+    # Scrapes come some milliseconds early or late: without this the fact would be another one each time it is asked.
+    return least if least < JITTER_NS else (least + JITTER_NS // 2) // JITTER_NS * JITTER_NS
 
 
 class Derived:
@@ -65,9 +70,10 @@ class Derived:
 
     def rollups(self, bins: Iterable[tuple[int, int, int]]) -> list[tuple[int, list[Rollup]]]:
         """Five-minute signals of (host id, start, end) bins, by host; neighbouring bins are derived together."""
-        hosts = {h.id: h for h in self._reader.hosts()}
+        bins = sorted(bins)
+        hosts = {h.id: h for h in self._reader.hosts()} if bins else {}
         found = []
-        for host_id, own in groupby(sorted(bins), key=lambda b: b[0]):
+        for host_id, own in groupby(bins, key=lambda b: b[0]):
             windows = _windows([start for _, start, _ in own])
             host = hosts.get(host_id)
             if host is not None:

@@ -53,16 +53,13 @@ class _Route(NamedTuple):
 
 @dataclass(slots=True)
 class _News:
-    """What the transaction under way learned of a host, whose row of entities is `entity`."""
+    """What the transaction under way learned of a host."""
 
-    entity: int
-    oldest_ns: int
     newest_ns: int
     arrived_ns: int
     lag_ns: int
 
     def add(self, other: _News) -> None:
-        self.oldest_ns = min(self.oldest_ns, other.oldest_ns)
         self.newest_ns = max(self.newest_ns, other.newest_ns)
         self.arrived_ns = max(self.arrived_ns, other.arrived_ns)
         self.lag_ns = min(self.lag_ns, other.lag_ns)
@@ -160,7 +157,7 @@ class Placer:
                     if kind == "process":
                         self._writer.seen(route.entity, part.time_ns, part.time_ns, arrived_ns)
                     else:
-                        self._note(route.host_id, route.entity, part.time_ns, arrived_ns)
+                        self._note(route.host_id, part.time_ns, arrived_ns)
                     self._writer.add_points(route.host_id, route.entity, source, part, arrived_ns)
         for (metric, data), count in batch.other_points.items():
             arrived["metrics", f"{_family(metric)} ({data})", None, False] += count
@@ -235,15 +232,14 @@ class Placer:
             return None
         return self._writer.entity("process", host.id, process.key, process.attributes, process.started_ns, *seen)
 
-    def _note(self, host_id: int, entity: int, time_ns: int, arrived_ns: int) -> None:
+    def _note(self, host_id: int, time_ns: int, arrived_ns: int) -> None:
         """The host itself was seen at that time."""
         news = self._learned.news.get(host_id)
         if news is None:
-            self._learned.news[host_id] = _News(entity, time_ns, time_ns, arrived_ns, arrived_ns - time_ns)
+            self._learned.news[host_id] = _News(time_ns, arrived_ns, arrived_ns - time_ns)
         elif time_ns > news.newest_ns:
             news.newest_ns, news.lag_ns = time_ns, arrived_ns - time_ns
         else:
-            news.oldest_ns = min(news.oldest_ns, time_ns)
             return
         self._inventory.seen(host_id, arrived_ns, time_ns)
 
@@ -252,7 +248,6 @@ class Placer:
         host = self._inventory.hosts.get(host_id)
         if host is None:
             return None
-        self._writer.seen(news.entity, news.oldest_ns, news.newest_ns, news.arrived_ns)
         alive = fresh(news.lag_ns, usual_lag_ns=host.usual_lag_ns, interval_ns=host.interval_ns)
         newest = max(host.newest_ns or 0, news.newest_ns)
         arrived = max(host.last_arrived_ns, news.arrived_ns if alive else 0)

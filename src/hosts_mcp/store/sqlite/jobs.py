@@ -11,7 +11,6 @@ from hosts_mcp.store.protocol import FindingRow, Rollup, Run
 from hosts_mcp.store.sqlite import rollups
 from hosts_mcp.store.sqlite.values import ns, text
 
-REQUEST_MEMORY_NS = 3_600_000_000_000
 BACKLOG_NS = 1_000_000_000
 ENDED_NS = 15_000_000_000
 """A finished root: its children come within a few exports of it."""

@@ -11,8 +11,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate, takewhile
 
+from hosts_mcp.store.sqlite import retries
 from hosts_mcp.store.sqlite.chunks import TICKS_PER_HOUR
-from hosts_mcp.store.sqlite.jobs import REQUEST_MEMORY_NS
 from hosts_mcp.store.sqlite.values import MAX_NS
 from hosts_mcp.store.sqlite.vocabulary import unpack_slots
 
@@ -52,7 +52,7 @@ class Retention:
         short, long = now_ns - retention_ns, now_ns - retention_long_ns
         steps: Sequence[tuple[Step, int]] = (
             (lambda _, rows: self.forget_rest(rows), now_ns),
-            (self._requests, now_ns - REQUEST_MEMORY_NS),
+            (lambda at, rows: retries.forget(self._db, at, rows), now_ns),
             (self._points, short),
             (self._chunks, short),
             (self._traces, short),
@@ -126,11 +126,6 @@ class Retention:
         )
 
     # ---- by age, each the oldest few rows
-
-    def _requests(self, before_ns: int, rows: int) -> bool:
-        return self._delete(
-            "DELETE FROM request WHERE hash IN (SELECT hash FROM request WHERE arrived_ns < ? LIMIT ?)", before_ns, rows
-        )
 
     def _points(self, before_ns: int, rows: int) -> bool:
         old = self._old("SELECT arrived_ns, id, points, host_id, tick FROM scrape ORDER BY id LIMIT ?", before_ns, rows)

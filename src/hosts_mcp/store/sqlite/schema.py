@@ -15,7 +15,7 @@ from sqlite_utils.migrations import Migrations
 
 from hosts_mcp.errors import StoreUnusable
 from hosts_mcp.signals.model import TICK_NS, SampleRow
-from hosts_mcp.store.sqlite import rollups, samples
+from hosts_mcp.store.sqlite import retries, rollups, samples
 from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.views import create_views
 
@@ -171,6 +171,19 @@ def m004_frames(db: Database) -> None:
     samples.SampleWriter(db.conn, Ledger()).write(_old_samples(db.conn))
     db.conn.execute("DROP TABLE old_sample")
     db.conn.execute("DROP TABLE old_feed")
+
+
+@MIGRATIONS()
+def m005_retries(db: Database) -> None:
+    """Requests by hour and hash, without an index by age."""
+    for statement in (
+        "ALTER TABLE request RENAME TO old_request",
+        "CREATE TABLE request (hour INTEGER, hash BLOB, arrived_ns INTEGER NOT NULL, PRIMARY KEY (hour, hash)) "
+        "WITHOUT ROWID",
+        f"INSERT INTO request SELECT arrived_ns / {retries.MEMORY_NS}, hash, arrived_ns FROM old_request",
+        "DROP TABLE old_request",
+    ):
+        db.conn.execute(statement)
 
 
 def _old_samples(connection: sqlite3.Connection) -> Iterator[tuple[int, SampleRow]]:

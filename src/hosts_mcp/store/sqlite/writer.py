@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from hosts_mcp.otlp.batch import PointGroup, SpanRecord, Value
 from hosts_mcp.store.protocol import Arrived, Entity, EntityKind, FindingRow, Host, KeptLog, Rollup, Run, StoreBusy
-from hosts_mcp.store.sqlite import compaction, jobs
+from hosts_mcp.store.sqlite import compaction, jobs, retries
 from hosts_mcp.store.sqlite.entities import Directory, entities, hosts
 from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.points import PointWriter
@@ -140,11 +140,7 @@ class SqliteWriter:
     @_or_busy
     def first_time(self, request_hash: bytes, arrived_ns: int) -> bool:
         self._last_arrived = max(self._last_arrived, arrived_ns)
-        stored = self._db.execute("SELECT arrived_ns FROM request WHERE hash = ?", (request_hash,)).fetchone()
-        if stored is not None and stored[0] > arrived_ns - jobs.REQUEST_MEMORY_NS:
-            return False
-        self._db.execute("INSERT OR REPLACE INTO request VALUES (?, ?)", (request_hash, arrived_ns))
-        return True
+        return retries.first_time(self._db, request_hash, arrived_ns)
 
     @_or_busy
     def hosts(self) -> list[Host]:
