@@ -47,8 +47,34 @@ class _Route(NamedTuple):
     """Where points go, as it was found out when the first of their kind came; without an entity they only count."""
 
     tally: _Tally
+    source: str = ""
+    is_process: bool = False
     host_id: int = 0
     entity: int | None = None
+
+
+class _Way(NamedTuple):
+    """The one route of whole groups of these series and this resource, whose identities it is known by."""
+
+    route: _Route
+    slots: tuple[Slot, ...]
+    resource: Resource
+
+
+@dataclass(slots=True)
+class _Run:
+    """Groups of one route that follow each other: what they have to say beside their points is said once."""
+
+    route: _Route
+    points: int = 0
+    oldest_ns: int = 0
+    newest_ns: int = 0
+
+    def add(self, group: PointGroup) -> None:
+        time_ns = group.time_ns
+        self.oldest_ns = min(self.oldest_ns, time_ns) if self.points else time_ns
+        self.newest_ns = max(self.newest_ns, time_ns)
+        self.points += len(group.values)
 
 
 @dataclass(slots=True)
@@ -90,6 +116,7 @@ class Placer:
         """Forget everything and read the inventory anew (after a rollback, or when hosts were removed)."""
         self._inventory = Inventory(self._writer.hosts())
         self._generation = self._writer.generation
+        self._ways: dict[tuple[int, int, str, int, str], _Way] = {}
         self._routes: dict[tuple[Any, ...], _Route] = {}
         self._sorted: dict[tuple[int, str, bool], tuple[tuple[str, _Kinds], tuple[Slot, ...]]] = {}
         """With the series whose identity is in the key."""
@@ -111,6 +138,7 @@ class Placer:
         self._learned = _Learned()
         if self._generation != self._writer.generation:
             self._generation = self._writer.generation
+            self._ways.clear()
             self._routes.clear()
             self._joined.clear()
             self._learned.rejoin = True  # what retention let go may come back, without its host
@@ -144,25 +172,51 @@ class Placer:
     # ---- metrics ----------------------------------------------------------------------------------------------
 
     def _metrics(self, request: Request, batch: MetricsBatch) -> Reply:
-        arrived, arrived_ns, hosts = self._learned.arrived, request.arrived_ns, set[int]()
+        ways, add, peer, arrived_ns = self._ways, self._writer.add_points, request.peer, request.arrived_ns
+        runs: list[_Run] = []
+        run = None
         for group in batch.groups:
-            source, kinds = self._sort(group)
-            for kind, at in kinds:
-                whole = group if at is None else _pick(group, at)
-                for route, part in self._routed(request, kind, whole, source):
-                    arrived[route.tally] += len(part.values)
-                    if route.entity is None:
-                        continue
-                    hosts.add(route.host_id)
-                    if kind == "process":
-                        self._writer.seen(route.entity, part.time_ns, part.time_ns, arrived_ns)
-                    else:
-                        self._note(route.host_id, part.time_ns, arrived_ns)
-                    self._writer.add_points(route.host_id, route.entity, source, part, arrived_ns)
+            way = ways.get((id(group.slots), id(group.resource), group.scope, group.start_ns, peer))
+            for route, part in ((way.route, group),) if way is not None else self._found(request, group):
+                if run is None or route is not run.route:
+                    run = _Run(route)
+                    runs.append(run)
+                run.add(part)
+                if route.entity is not None:
+                    add(route.host_id, route.entity, route.source, part, arrived_ns)
+        for run in runs:
+            self._tell(run, arrived_ns)
         for (metric, data), count in batch.other_points.items():
-            arrived["metrics", f"{_family(metric)} ({data})", None, False] += count
+            self._learned.arrived["metrics", f"{_family(metric)} ({data})", None, False] += count
+        hosts = {run.route.host_id for run in runs if run.route.entity is not None}
         unidentified = any(self._inventory.hosts[host_id].kind == "unidentified" for host_id in hosts)
         return _reply(batch.rejected, UNIDENTIFIED if unidentified else "")
+
+    def _tell(self, run: _Run, arrived_ns: int) -> None:
+        """What arrived, and when whoever sent it was seen."""
+        route = run.route
+        self._learned.arrived[route.tally] += run.points
+        if route.entity is None:
+            return
+        if route.is_process:
+            self._writer.seen(route.entity, run.oldest_ns, run.newest_ns, arrived_ns)
+        else:
+            self._note(route.host_id, run.newest_ns, arrived_ns)
+
+    def _found(self, request: Request, group: PointGroup) -> Sequence[tuple[_Route, PointGroup]]:
+        """The routes of a group, in parts where its points belong to several; remembered where it is one for all."""
+        source, kinds = self._sort(group)
+        found = [
+            routed
+            for kind, at in kinds
+            for routed in self._routed(request, kind, group if at is None else _pick(group, at), source)
+        ]
+        if len(found) == 1 and found[0][0].entity is not None:
+            if len(self._ways) > REMEMBERED:
+                self._ways.clear()
+            key = (id(group.slots), id(group.resource), group.scope, group.start_ns, request.peer)
+            self._ways[key] = _Way(found[0][0], group.slots, group.resource)
+        return found
 
     def _sort(self, group: PointGroup) -> tuple[str, _Kinds]:
         """Source and kinds of a group. The decoder gives the same series as the same tuple, again and again."""
@@ -206,7 +260,7 @@ class Placer:
         entity = None if host is None else self._entity(host, kind, group, request.arrived_ns)
         if host is None or entity is None:
             return _Route(("metrics", _family(group.slots[0].metric), service, False))
-        return _Route(("metrics", source, service, True), host.id, entity)
+        return _Route(("metrics", source, service, True), source, kind == "process", host.id, entity)
 
     def _host(self, request: Request, kind: Kind, group: PointGroup, source: str) -> Host | None:
         boot_ns = 0 if kind == "process" else group.start_ns

@@ -118,10 +118,11 @@ class _Form:
         if len(directions) > 1:
             raise Odd("points with their fields in several orders")
         self.clock_first = directions == {True}
+        self._has_integers = any("q" in order.numbers for metric in metrics for order in metric.orders)
 
     def groups(self, resource: Resource, clocks: Sequence[bytes], values: Sequence[float]) -> list[PointGroup]:
         """One per time and start of these readings, each series once. Raises Odd."""
-        values = tuple(map(float, values))
+        values = tuple(map(float, values)) if self._has_integers else tuple(values)
         if not min(values) >= 0 and any(v < least for v, least in zip(values, self._lowest, strict=True)):
             raise Odd("a counter below zero")
         clock, clock_first = clocks[0], self.clock_first

@@ -34,11 +34,15 @@ class RowPlan:
     """One for each of `columns`."""
 
     def reduce(self, values: Sequence[float]) -> dict[str, float]:
-        """Column -> value; what is not a finite number is absent, and so is every sum it would be part of."""
-        found = [step(values) for step in self.steps]
-        if all(map(isfinite, found)):
-            return dict(zip(self.columns, found, strict=True))
-        return {column: value for column, value in zip(self.columns, found, strict=True) if isfinite(value)}
+        """Column -> value, where it is known."""
+        return finite(self.columns, [step(values) for step in self.steps])
+
+
+def finite(columns: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+    """Column -> value; what is not a finite number is absent, and so is every sum it would be part of."""
+    if all(map(isfinite, values)):
+        return dict(zip(columns, values, strict=True))
+    return {column: value for column, value in zip(columns, values, strict=True) if isfinite(value)}
 
 
 Rank = tuple[bool, float, float, int]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hosts_mcp.otlp.batch import PointGroup, Slot
 from hosts_mcp.signals.model import BIN_NS, TICK_NS, SampleRow
-from hosts_mcp.signals.rows import Rank, precedence, row
+from hosts_mcp.signals.rows import Rank, finite, precedence, row
 from hosts_mcp.store.sqlite.held import Held
 from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.samples import SampleWriter
@@ -45,15 +45,15 @@ class PointWriter:
         self._newest_tick: dict[int, int] = {}
 
     def add(self, host_id: int, entity_id: int, of_host: bool, source: str, group: PointGroup, arrived_ns: int) -> None:
-        if not group.values:
+        values = group.values
+        if not values:
             return
         time_ns = ns(group.time_ns)
-        found = self.vocabulary.arrange(source, group.slots, arrived_ns)
-        values = group.values
-        if found.reorder is not None:
-            values = found.reorder(values)
-        segment = Segment(found.layout.id, entity_id, time_ns, ns(group.start_ns), values)
-        self._waiting.append((host_id, time_ns // TICK_NS, arrived_ns, of_host, found.layout, segment))
+        layout, reorder, _ = self.vocabulary.arrange(source, group.slots, arrived_ns)
+        if reorder is not None:
+            values = reorder(values)
+        segment = Segment(layout.id, entity_id, time_ns, ns(group.start_ns), values)
+        self._waiting.append((host_id, time_ns // TICK_NS, arrived_ns, of_host, layout, segment))
 
     def mark(self) -> None:
         self._mark = len(self._waiting)
@@ -136,19 +136,21 @@ class PointWriter:
     @staticmethod
     def _row(source: str, tick: int, readings: Sequence[_Reading]) -> SampleRow:
         """Segments that share no group of columns are reduced by their plans, all others point by point."""
-        values: dict[str, float] = {}
+        found: list[float] = []
+        columns: list[str] = []
         times: dict[str, int] = {}
         starts: dict[str, int] = {}
         sets: dict[str, int] = {}
         for layout, segment in readings:
-            plan = layout.plan
+            plan, (_, _, time_ns, start_ns, values) = layout.plan, segment
             if not times.keys().isdisjoint(plan.groups):
                 return row(newest_points(readings), source, tick)
-            values |= plan.reduce(segment.values)
+            found += [step(values) for step in plan.steps]
+            columns += plan.columns
             for group in plan.groups:
-                times[group], starts[group] = segment.time_ns, segment.start_ns
+                times[group], starts[group] = time_ns, start_ns
             sets |= plan.sets
-        return SampleRow(source, tick, values, times, starts, sets)
+        return SampleRow(source, tick, finite(columns, found), times, starts, sets)
 
     def _touch(self, bins: Mapping[tuple[int, int], int]) -> None:
         self._db.executemany(

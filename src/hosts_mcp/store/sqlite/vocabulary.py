@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from hosts_mcp.otlp.batch import Slot
 from hosts_mcp.signals.rows import RowPlan, plan
@@ -37,8 +37,7 @@ class Layout:
         return plan(self.slots, self.source)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrangement:
+class Arrangement(NamedTuple):
     """How values in the order of arrival become values in the order of a layout."""
 
     layout: Layout
