@@ -134,9 +134,9 @@ class Fleet:
         self._hosts = self._hosts or [writer.add_host(self._host(box.name)) for box in self._boxes]
         for host, box in zip(self._hosts, self._boxes, strict=True):
             entity = writer.entity("host", host.id, b"box", {}, None, self.now_ns, self.now_ns)
-            for group in box.scrape(self.now_ns - _SCRAPED_FOR_NS):
-                writer.add_points(host.id, entity, "hostmetrics", group, self.now_ns)
-                self.points += len(group.values)
+            groups = box.scrape(self.now_ns - _SCRAPED_FOR_NS)
+            writer.add_points(host.id, entity, "hostmetrics", groups, self.now_ns)
+            self.points += sum(len(group.values) for group in groups)
             writer.update_host(replace(host, newest_ns=self.now_ns, last_arrived_ns=self.now_ns))
         writer.commit()
 

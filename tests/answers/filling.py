@@ -172,7 +172,7 @@ class Filling:
                 if scraper in load.groups:
                     group = PointGroup(resource, f"{SCOPE}{scraper}scraper", "", time_ns, boot,
                                        tuple(s for s, _ in values), tuple(v for _, v in values))  # fmt: skip
-                    self.writer.add_points(host.id, entity, "hostmetrics", group, time_ns)
+                    self.writer.add_points(host.id, entity, "hostmetrics", [group], time_ns)
         self.writer.commit()
 
     def process(
@@ -191,7 +191,7 @@ class Filling:
             )
             group = PointGroup(resource, f"{SCOPE}processscraper", "", time_ns, start_ns,
                                tuple(s for s, _ in values), tuple(v for _, v in values))  # fmt: skip
-            self.writer.add_points(host.id, entity, "hostmetrics", group, time_ns)
+            self.writer.add_points(host.id, entity, "hostmetrics", [group], time_ns)
         self.writer.commit()
 
     def service(self, name: str, host: Host | None) -> int:

@@ -83,7 +83,7 @@ def test_a_metric_the_catalogue_does_not_know_can_be_asked_for(filling, box):
         time_ns = NOW - (100 - i * 10) * NS
         group = PointGroup(Resource({}, b"r"), "custom", "", time_ns, 0, (slot("fan.speed", "gauge", "rpm", fan="1"),),
                            (1000.0 + i,))  # fmt: skip
-        filling.writer.add_points(box.id, entity, "other", group, time_ns)
+        filling.writer.add_points(box.id, entity, "other", [group], time_ns)
     filling.writer.commit()
     found = answer(filling.store, "db-1", metrics="fan.speed", range="5m", now_ns=NOW)
     assert (found.metrics[0].subject, found.metrics[0].max, found.metrics[0].unit) == ("fan=1", 1009, "rpm")
@@ -217,7 +217,7 @@ def test_foreign_text_never_comes_out_raw(filling, box, text):
     entity = filling.writer.entity("host", box.id, b"host", {}, None, NOW, NOW)
     fan = slot("fan.speed", "gauge", text, fan=text)
     group = PointGroup(Resource({}, b"r"), "custom", "", NOW - STEP * NS, 0, (fan,), (1.0,))
-    filling.writer.add_points(box.id, entity, "other", group, NOW)
+    filling.writer.add_points(box.id, entity, "other", [group], NOW)
     filling.writer.commit()
     assert_harmless(*channels(answer(filling.store, "db-1", metrics="fan.speed", now_ns=NOW)))
     with pytest.raises(BadArgument) as error:

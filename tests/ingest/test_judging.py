@@ -144,7 +144,7 @@ def _compared(folder: Path, seed: int, interval: int, hours: float) -> tuple[int
             due = [group for when, group in held if when <= number]
             held = [(when, group) for when, group in held if when > number]
             for group in (*due, *sent):
-                writer.add_points(host.id, entity, "hostmetrics", group, time_ns + NS)
+                writer.add_points(host.id, entity, "hostmetrics", [group], time_ns + NS)
             host = replace(host, newest_ns=time_ns, last_arrived_ns=time_ns + NS)
             writer.update_host(host)
         writer.commit()

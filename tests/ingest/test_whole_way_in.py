@@ -5,7 +5,7 @@ import gzip
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -120,9 +120,11 @@ def test_a_defect_takes_nothing_of_its_neighbours_with_it(tmp_path: Path) -> Non
         writer = open_writer(tmp_path / "x.db")
         add = writer.add_points
 
-        def add_points(host_id: int, entity_id: int, source: str, group: PointGroup, arrived_ns: int) -> None:
-            add(host_id, entity_id, source, group, arrived_ns)
-            if any(slot.metric == "system.paging.poison" for slot in group.slots):
+        def add_points(
+            host_id: int, entity_id: int, source: str, groups: Sequence[PointGroup], arrived_ns: int
+        ) -> None:
+            add(host_id, entity_id, source, groups, arrived_ns)
+            if any(slot.metric == "system.paging.poison" for group in groups for slot in group.slots):
                 raise RuntimeError("a defect")
 
         writer.add_points = add_points  # type: ignore[method-assign]

@@ -70,8 +70,7 @@ def store(
     writer.begin()
     host_id, entity_id = add_box(writer, arrived_ns=arrived_ns)
     writer.savepoint()
-    for one in groups:
-        writer.add_points(host_id, entity_id, source, one, arrived_ns)
+    writer.add_points(host_id, entity_id, source, groups, arrived_ns)
     writer.commit()
     return host_id
 

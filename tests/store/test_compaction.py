@@ -217,7 +217,7 @@ def put(writer: SqliteWriter, batch: list[tuple[str, str, PointGroup]]) -> int:
         if process:
             attributes = {"process.pid": int(process)}
             entity = writer.entity("process", host, process.encode(), attributes, T0, one.time_ns, T0)
-        writer.add_points(host, entity, source, one, T0)
+        writer.add_points(host, entity, source, [one], T0)
     writer.commit()
     return host
 

@@ -152,7 +152,9 @@ def test_processes_scraped_more_rarely_than_their_host_are_thinned_by_their_own_
     entity = writer.entity("process", host, b"7", {"process.pid": 7, "process.executable.name": "postgres"}, T0, T0, T0)
     for n in range(20):
         at_ns = T0 + n * 12 * NS + NS // 2
-        writer.add_points(host, entity, "hostmetrics", group(PROCESS, [1.0 * n, 1e6], at_ns, scraper="process"), at_ns)
+        writer.add_points(
+            host, entity, "hostmetrics", [group(PROCESS, [1.0 * n, 1e6], at_ns, scraper="process")], at_ns
+        )
     writer.commit()
 
     def seen(limit: int | None) -> list[int]:
@@ -170,7 +172,7 @@ def test_points_of_processes_are_theirs_and_never_in_the_hosts_row(writer: Sqlit
     for pid in (7, 8):
         attributes = {"process.pid": pid, "process.executable.name": "postgres"}
         entity = writer.entity("process", host, b"%d" % pid, attributes, T0 - pid * NS, T0, T0)
-        writer.add_points(host, entity, "hostmetrics", group(PROCESS, [1.0 * pid, 1e6], T0, scraper="process"), T0)
+        writer.add_points(host, entity, "hostmetrics", [group(PROCESS, [1.0 * pid, 1e6], T0, scraper="process")], T0)
     writer.commit()
     assert reader.stored(host).processes == 2
     assert not reader.samples(host, T0, T0 + NS)

@@ -24,7 +24,7 @@ def test_a_rolled_back_transaction_leaves_nothing_and_its_ids_are_void(
 ) -> None:
     writer.begin()
     host, entity = add_box(writer)
-    writer.add_points(host, entity, "hostmetrics", scrape(T0)[0], T0)
+    writer.add_points(host, entity, "hostmetrics", scrape(T0)[:1], T0)
     service = writer.entity("service", None, b"agent", {"service.name": "agent"}, None, T0, T0)
     writer.add_spans([(service, span(1))], T0)
     writer.rollback()
@@ -42,18 +42,18 @@ def test_an_undone_request_takes_its_neighbours_with_it_in_no_case(writer: Sqlit
     host, entity = add_box(writer)
     writer.savepoint()
     assert writer.first_time(b"one", T0)
-    writer.add_points(host, entity, "hostmetrics", group(CPU, [1.0] * len(CPU), T0), T0)
+    writer.add_points(host, entity, "hostmetrics", [group(CPU, [1.0] * len(CPU), T0)], T0)
     writer.savepoint()
     assert writer.first_time(b"two", T0)
     service = writer.entity("service", None, b"agent", {"service.name": "agent"}, None, T0, T0)
     writer.add_spans([(service, span(1))], T0)
-    writer.add_points(host, entity, "hostmetrics", group(LOAD, [1.0] * 3, T0), T0)
+    writer.add_points(host, entity, "hostmetrics", [group(LOAD, [1.0] * 3, T0)], T0)
     writer.undo()
     writer.savepoint()
     assert writer.first_time(b"two", T0)
     again = writer.entity("service", None, b"agent", {"service.name": "agent"}, None, T0, T0)
     writer.add_spans([(again, span(1))], T0)
-    writer.add_points(host, entity, "hostmetrics", group(LOAD, [2.0] * 3, T0), T0)
+    writer.add_points(host, entity, "hostmetrics", [group(LOAD, [2.0] * 3, T0)], T0)
     writer.commit()
     assert not writer.first_time(b"one", T0)
     samples = reader.samples(host, T0, T0 + NS)
@@ -136,7 +136,7 @@ while True:
     writer.begin()
     host, entity = add_box(writer)
     for group in scrape(T0 + n * NS, n):
-        writer.add_points(host, entity, "hostmetrics", group, T0 + n)
+        writer.add_points(host, entity, "hostmetrics", [group], T0 + n)
     service = writer.entity("service", None, b"agent", {"service.name": "agent"}, None, T0, T0)
     writer.add_spans([(service, span(n + 1))], T0 + n)
     if n % 7 == 3:
@@ -227,7 +227,7 @@ def test_a_full_disk_refuses_the_transaction_and_later_takes_it(writer: SqliteWr
         for n in range(1, 2000):
             writer.savepoint()
             writer.first_time(n.to_bytes(16, "big"), T0)
-            writer.add_points(host, entity, "hostmetrics", scrape(T0 + n * NS, n)[0], T0)
+            writer.add_points(host, entity, "hostmetrics", scrape(T0 + n * NS, n)[:1], T0)
         writer.commit()
     writer.rollback()
     assert reader.stored(host) == before

@@ -61,20 +61,11 @@ class _Way(NamedTuple):
     resource: Resource
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(NamedTuple):
     """Groups of one route that follow each other: what they have to say beside their points is said once."""
 
     route: _Route
-    points: int = 0
-    oldest_ns: int = 0
-    newest_ns: int = 0
-
-    def add(self, group: PointGroup) -> None:
-        time_ns = group.time_ns
-        self.oldest_ns = min(self.oldest_ns, time_ns) if self.points else time_ns
-        self.newest_ns = max(self.newest_ns, time_ns)
-        self.points += len(group.values)
+    groups: list[PointGroup]
 
 
 @dataclass(slots=True)
@@ -172,36 +163,36 @@ class Placer:
     # ---- metrics ----------------------------------------------------------------------------------------------
 
     def _metrics(self, request: Request, batch: MetricsBatch) -> Reply:
-        ways, add, peer, arrived_ns = self._ways, self._writer.add_points, request.peer, request.arrived_ns
+        ways, peer = self._ways, request.peer
         runs: list[_Run] = []
         run = None
         for group in batch.groups:
             way = ways.get((id(group.slots), id(group.resource), group.scope, group.start_ns, peer))
             for route, part in ((way.route, group),) if way is not None else self._found(request, group):
                 if run is None or route is not run.route:
-                    run = _Run(route)
+                    run = _Run(route, [])
                     runs.append(run)
-                run.add(part)
-                if route.entity is not None:
-                    add(route.host_id, route.entity, route.source, part, arrived_ns)
+                run.groups.append(part)
         for run in runs:
-            self._tell(run, arrived_ns)
+            self._keep(run, request.arrived_ns)
         for (metric, data), count in batch.other_points.items():
             self._learned.arrived["metrics", f"{_family(metric)} ({data})", None, False] += count
         hosts = {run.route.host_id for run in runs if run.route.entity is not None}
         unidentified = any(self._inventory.hosts[host_id].kind == "unidentified" for host_id in hosts)
         return _reply(batch.rejected, UNIDENTIFIED if unidentified else "")
 
-    def _tell(self, run: _Run, arrived_ns: int) -> None:
-        """What arrived, and when whoever sent it was seen."""
-        route = run.route
-        self._learned.arrived[route.tally] += run.points
+    def _keep(self, run: _Run, arrived_ns: int) -> None:
+        """Hand the points on, and note what arrived and when whoever sent it was seen."""
+        route, groups = run
+        self._learned.arrived[route.tally] += sum([len(group.values) for group in groups])
         if route.entity is None:
             return
+        self._writer.add_points(route.host_id, route.entity, route.source, groups, arrived_ns)
+        times = [group.time_ns for group in groups]
         if route.is_process:
-            self._writer.seen(route.entity, run.oldest_ns, run.newest_ns, arrived_ns)
+            self._writer.seen(route.entity, min(times), max(times), arrived_ns)
         else:
-            self._note(route.host_id, run.newest_ns, arrived_ns)
+            self._note(route.host_id, max(times), arrived_ns)
 
     def _found(self, request: Request, group: PointGroup) -> Sequence[tuple[_Route, PointGroup]]:
         """The routes of a group, in parts where its points belong to several; remembered where it is one for all."""

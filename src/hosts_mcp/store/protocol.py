@@ -497,7 +497,9 @@ class StoreWriter(Protocol):
     def service_entities(self) -> list[Entity]: ...
     def join_service(self, entity_id: int, host_id: int | None, rule: str | None, confidence: str | None) -> None: ...
 
-    def add_points(self, host_id: int, entity_id: int, source: str, group: PointGroup, arrived_ns: int) -> None:
+    def add_points(
+        self, host_id: int, entity_id: int, source: str, groups: Sequence[PointGroup], arrived_ns: int
+    ) -> None:
         """Keep every point in full and, for a host entity, bring the wide rows of the touched ticks up to date."""
         ...
 

@@ -44,16 +44,26 @@ class PointWriter:
         self._mark = 0
         self._newest_tick: dict[int, int] = {}
 
-    def add(self, host_id: int, entity_id: int, of_host: bool, source: str, group: PointGroup, arrived_ns: int) -> None:
-        values = group.values
-        if not values:
-            return
-        time_ns = ns(group.time_ns)
-        layout, reorder, _ = self.vocabulary.arrange(source, group.slots, arrived_ns)
-        if reorder is not None:
-            values = reorder(values)
-        segment = Segment(layout.id, entity_id, time_ns, ns(group.start_ns), values)
-        self._waiting.append((host_id, time_ns // TICK_NS, arrived_ns, of_host, layout, segment))
+    def add(
+        self,
+        host_id: int,
+        entity_id: int,
+        of_host: bool,
+        source: str,
+        groups: Sequence[PointGroup],
+        arrived_ns: int,
+    ) -> None:
+        arrange, wait = self.vocabulary.arrange, self._waiting.append
+        for group in groups:
+            values = group.values
+            if not values:
+                continue
+            time_ns = ns(group.time_ns)
+            layout, reorder, _ = arrange(source, group.slots, arrived_ns)
+            if reorder is not None:
+                values = reorder(values)
+            segment = Segment(layout.id, entity_id, time_ns, ns(group.start_ns), values)
+            wait((host_id, time_ns // TICK_NS, arrived_ns, of_host, layout, segment))
 
     def mark(self) -> None:
         self._mark = len(self._waiting)

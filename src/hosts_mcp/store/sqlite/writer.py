@@ -183,9 +183,11 @@ class SqliteWriter:
         self._directory.join_service(entity_id, host_id, rule, confidence)
 
     @_or_busy
-    def add_points(self, host_id: int, entity_id: int, source: str, group: PointGroup, arrived_ns: int) -> None:
+    def add_points(
+        self, host_id: int, entity_id: int, source: str, groups: Sequence[PointGroup], arrived_ns: int
+    ) -> None:
         self._last_arrived = max(self._last_arrived, arrived_ns)
-        self._points.add(host_id, entity_id, self._directory.is_host(entity_id), source, group, arrived_ns)
+        self._points.add(host_id, entity_id, self._directory.is_host(entity_id), source, groups, arrived_ns)
 
     @_or_busy
     def add_spans(self, spans: Sequence[tuple[int, SpanRecord]], arrived_ns: int) -> None:
