@@ -129,7 +129,7 @@ def _compared(folder: Path, seed: int, interval: int, hours: float) -> tuple[int
     host = writer.add_host(Host(0, "box", "host", "box", os_type="linux", sources=("hostmetrics",), cpu_count=4,
                                 interval_ns=interval * NS, first_arrived_ns=T0 - NS, usual_lag_ns=0))  # fmt: skip
     writer.commit()
-    judge, held = Judge(reader), list[tuple[int, PointGroup]]()
+    judge, held = Judge(reader, look_ns=0), list[tuple[int, PointGroup]]()
     for number in range(round(hours * 3600 / interval)):
         time_ns = T0 + number * interval * NS
         sent = [
@@ -168,6 +168,57 @@ def test_judging_what_could_have_changed_finds_the_same(tmp_path: Path, seed: in
     passes, calm, codes = _compared(tmp_path, seed, interval, hours)
     assert calm > passes / 20, "hardly anything was left out: this proves nothing"
     assert codes
+
+
+class Quiet(Box):
+    """Where nothing changes but by the test's hand."""
+
+    def _happens(self, every_seconds: float) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "delay_seconds"),
+    [
+        ({"cpu": 0.99, "load": 14.0}, "cpu_saturated", 0),
+        ({"swap": 0.82}, "swap_full", 0),
+        ({"inodes": 0.99}, "inodes_full", 30),
+    ],
+)
+def test_a_calm_host_is_looked_at_twice_a_minute_and_what_must_last_is_found_no_later(
+    tmp_path: Path, change: dict[str, float], code: str, delay_seconds: int
+) -> None:
+    box, writer = Quiet(1, 10), open_writer(tmp_path / "box.db")
+    reader = open_reader(tmp_path / "box.db")
+    writer.begin()
+    host = writer.add_host(Host(0, "box", "host", "box", os_type="linux", sources=("hostmetrics",), cpu_count=4,
+                                interval_ns=10 * NS, first_arrived_ns=T0 - NS, usual_lag_ns=0))  # fmt: skip
+    entity = writer.entity("host", host.id, b"box", {}, None, T0, T0)
+    writer.commit()
+    whole, judge, found = Judge(reader, look_ns=0), Judge(reader), dict[str, list[int]]()
+    changed_at = 61
+    for number in range(90):
+        time_ns = T0 + number * 10 * NS
+        if number == changed_at:
+            box.now |= change
+        writer.begin()
+        for scraper, values in box.scrape(time_ns):
+            slots, read = zip(*values, strict=True)
+            group = PointGroup(Resource({}, b"box"), scraper, "", time_ns, box.boot_ns, slots, read)
+            writer.add_points(host.id, entity, "hostmetrics", [group], time_ns + NS)
+        writer.update_host(replace(host, newest_ns=time_ns, last_arrived_ns=time_ns + NS))
+        writer.commit()
+        for name, one in (("whole", whole), ("looked", judge)):
+            ((_, rows),) = one.findings(time_ns + 2 * NS)
+            if any(row.code == code for row in rows):
+                found.setdefault(name, []).append(number)
+        if number < changed_at:
+            assert not found
+            assert number < 10 or judge._known
+    reader.close()
+    writer.close()
+    delay = found["looked"][0] - found["whole"][0]
+    assert 0 <= delay * 10 <= delay_seconds
 
 
 @pytest.mark.long

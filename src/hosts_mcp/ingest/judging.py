@@ -13,10 +13,15 @@ from hosts_mcp.signals.devices import DEVICE_METRICS, derive_devices
 from hosts_mcp.signals.meaning import NAMES
 from hosts_mcp.signals.samples import derive
 from hosts_mcp.store.protocol import FindingRow, Host, Store, StoreBusy
+from hosts_mcp.timerange import NS
 
 log = logging.getLogger(__name__)
 
 MOST_SCRAPES = 180
+LOOK_NS = 25 * NS
+"""A calm host is looked at again when it has sent so much more. Whatever nears a limit ends the calm, and what must
+last for minutes to be a finding is found as if it had been looked at all the time; only what is one at once (a full
+disk, a restart) may be found so much later."""
 _WITHOUT_CPUS = tuple(name for name in DEVICE_METRICS if NAMES[name].measure != "cpu.time")
 
 
@@ -31,8 +36,9 @@ class _Known:
 class Judge:
     """Remembers of each host that is calm what tells whether it still is; a restart judges all of them once."""
 
-    def __init__(self, reader: Store) -> None:
+    def __init__(self, reader: Store, look_ns: int = LOOK_NS) -> None:
         self._reader = reader
+        self._look_ns = look_ns
         self._known: dict[int, _Known] = {}
 
     def findings(self, now_ns: int) -> Iterator[tuple[Host, Sequence[FindingRow]]]:
@@ -61,6 +67,8 @@ class Judge:
     def _still_calm(self, host: Host, known: _Known) -> _Known | None:
         newest_ns, looked_ns = host.newest_ns or 0, known.calm.looked_ns
         start_ns = newest_ns + 1 - WINDOW_NS
+        if known.host == _still(host) and 0 < newest_ns - looked_ns < self._look_ns:
+            return known
         if known.host != _still(host) or self._reader.last_scrape(host.id, start_ns, looked_ns) > known.last_scrape:
             return None
         if newest_ns == looked_ns:
