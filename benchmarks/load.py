@@ -30,6 +30,8 @@ from benchmarks.fleet import SimulatedHost, batched, scrapes
 from benchmarks.measuring import Row
 from benchmarks.spans import batch
 
+ROUNDS_SENT = 48
+"""Scrapes of each host in a flood: enough for a five-minute bin of each, which is derived meanwhile."""
 ROUNDS = 3
 """Scrapes of each host while questions are asked."""
 _PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -59,9 +61,11 @@ def measure() -> Iterator[Row]:
         return
     fleet = [SimulatedHost(f"host-{i}", cpus=4 + i % 3, disks=1 + i % 4) for i in range(92)]
     # Up to now, as senders send: five minutes of the past would be derived at once, which is not what is asked.
-    begin_ns = time.time_ns() - 16 * 10**10
-    batches = [body for _, body in batched(fleet, 16, begin_ns=begin_ns)]
-    singles = [body for _, body in scrapes([SimulatedHost(f"single-{i}") for i in range(100)], 8, begin_ns=begin_ns)]
+    begin_ns = time.time_ns() - ROUNDS_SENT * 10**10
+    batches = [body for _, body in batched(fleet, ROUNDS_SENT, begin_ns=begin_ns)]
+    singles = [
+        body for _, body in scrapes([SimulatedHost(f"single-{i}") for i in range(100)], ROUNDS_SENT, begin_ns=begin_ns)
+    ]
     yield asyncio.run(_flood("acked, HTTP batches of 8,192", batches, 2, _http, 4))
     yield asyncio.run(_flood("acked, gRPC batches of 8,192", batches, 2, _grpc, 4))
     yield asyncio.run(_flood("acked, single hosts over gRPC", singles, 100, _grpc, 32))
