@@ -92,8 +92,13 @@ def readings() -> list[tuple[str, list[PointGroup]]]:
     return [("hostmetrics", hostmetrics), ("app", [group(LOAD, [1.0, 2.0, 3.0], T0 + NS, scraper="load", start_ns=0)])]
 
 
-def test_wide_rows_of_an_earlier_build_say_the_same(path: Path) -> None:
+@pytest.mark.parametrize("at_once", [3, 5_000])
+def test_wide_rows_of_an_earlier_build_say_the_same(
+    path: Path, at_once: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """The file was written by that build from `readings`."""
+    monkeypatch.setattr(schema, "_ROWS_AT_ONCE", at_once)
+    caplog.set_level("INFO", "hosts_mcp")
     path.write_bytes(gzip.decompress((Path(__file__).parent / "files" / "m003.db.gz").read_bytes()))
     other = path.with_name("made-now.db")
     with closing(open_writer(path)), closing(open_writer(other)) as writer:
@@ -107,6 +112,9 @@ def test_wide_rows_of_an_earlier_build_say_the_same(path: Path) -> None:
         everything = "SELECT * FROM samples ORDER BY time_ns, source"
         assert old.sql(everything).rows == new.sql(everything).rows
         assert len(old.sql(everything).rows) == 8
+    assert [record.getMessage() for record in caplog.records if "up to date" in record.getMessage()] == [
+        f"{path} is brought up to date (m004_frames, m005_retries): minutes, where it is large"
+    ]
 
 
 def test_a_retry_of_what_an_earlier_build_stored_is_still_known(path: Path) -> None:

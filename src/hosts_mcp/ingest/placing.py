@@ -196,13 +196,15 @@ class Placer:
 
     def _found(self, request: Request, group: PointGroup) -> Sequence[tuple[_Route, PointGroup]]:
         """The routes of a group, in parts where its points belong to several; remembered where it is one for all."""
+        is_shared = self._is_sorted(group)
         source, kinds = self._sort(group)
         found = [
             routed
             for kind, at in kinds
             for routed in self._routed(request, kind, group if at is None else _pick(group, at), source)
         ]
-        if len(found) == 1 and found[0][0].entity is not None:
+        # What the ordinary walk made is made anew each time: it would only fill the memory.
+        if is_shared and len(found) == 1 and found[0][0].entity is not None:
             if len(self._ways) > REMEMBERED:
                 self._ways.clear()
             key = (id(group.slots), id(group.resource), group.scope, group.start_ns, request.peer)
@@ -211,17 +213,25 @@ class Placer:
 
     def _sort(self, group: PointGroup) -> tuple[str, _Kinds]:
         """Source and kinds of a group. The decoder gives the same series as the same tuple, again and again."""
-        resource = group.resource
-        is_process = "process.pid" in resource.attributes and resource.text("process.pid") is not None
-        key = (id(group.slots), group.scope, is_process)
+        key = self._sorted_by(group)
         found = self._sorted.get(key)
         if found is None:
             if len(self._sorted) > REMEMBERED_SORTS:
                 self._sorted.clear()
             source = source_of(group.scope, group.slots)
-            kinds = _by_kind(group.slots, source, is_process)
+            kinds = _by_kind(group.slots, source, is_process=key[2])
             found = self._sorted[key] = (source, kinds), group.slots
         return found[0]
+
+    def _is_sorted(self, group: PointGroup) -> bool:
+        """Whether the very same tuple of series came before."""
+        return self._sorted_by(group) in self._sorted
+
+    @staticmethod
+    def _sorted_by(group: PointGroup) -> tuple[int, str, bool]:
+        resource = group.resource
+        is_process = "process.pid" in resource.attributes and resource.text("process.pid") is not None
+        return id(group.slots), group.scope, is_process
 
     def _routed(
         self, request: Request, kind: Kind, group: PointGroup, source: str
@@ -385,7 +395,7 @@ _Kinds = tuple[tuple[Kind, tuple[int, ...] | None], ...]
 """Each kind and the positions of its series; None: all of them."""
 
 
-def _by_kind(slots: Sequence[Slot], source: str, is_process: bool) -> _Kinds:
+def _by_kind(slots: Sequence[Slot], source: str, *, is_process: bool) -> _Kinds:
     """A group is cut where its metrics belong to different things; nearly always it is in one piece."""
     kinds = [_kind_of(slot.metric) for slot in slots]
     if source == "app" or not is_process:

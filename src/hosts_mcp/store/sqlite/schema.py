@@ -6,8 +6,10 @@ never changes old ones. Views are rebuilt from code whenever they differ (`views
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -19,7 +21,11 @@ from hosts_mcp.store.sqlite import retries, rollups, samples
 from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.views import create_views
 
+log = logging.getLogger(__name__)
+
 PAGE_BYTES = 8192
+_ROWS_AT_ONCE = 5_000
+"""Of a table that a migration writes anew."""
 BUSY_SECONDS = 5.0
 
 # Python's sqlite3 looks for an adapter of every value that is no number or text, and not to find one costs more than to
@@ -168,7 +174,9 @@ def m004_frames(db: Database) -> None:
     ):
         db.conn.execute(statement)
     _add_columns(db.conn)
-    samples.SampleWriter(db.conn, Ledger()).write(_old_samples(db.conn))
+    writer, old = samples.SampleWriter(db.conn, Ledger()), _old_samples(db.conn)
+    while some := list(islice(old, _ROWS_AT_ONCE)):
+        writer.write(some)
     db.conn.execute("DROP TABLE old_sample")
     db.conn.execute("DROP TABLE old_feed")
 
@@ -202,8 +210,8 @@ def _old_samples(connection: sqlite3.Connection) -> Iterator[tuple[int, SampleRo
                 row["tick"],
                 {name: row[name] for name in samples.COLUMNS if name in row},
                 {group: row["tick"] * TICK_NS + row[f"{group}_offset_ns"] for group in own},
-                {group: row.get(f"{group}_start_ns", row["start_ns"]) for group in own},
-                {group: row[f"{group}_set"] for group in own},
+                {group: row.get(f"{group}_start_ns", row.get("start_ns", 0)) for group in own},
+                {group: row.get(f"{group}_set", 0) for group in own},
             ),
         )
 
@@ -279,6 +287,9 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreUnusable(
             f"{path} exists and was not made by hosts-mcp (its auto_vacuum is not incremental). Choose another --db."
         )
+    applied = _applied(connection)
+    if applied and (missing := _known() - applied):
+        log.info("%s is brought up to date (%s): minutes, where it is large", path, ", ".join(sorted(missing)))
     MIGRATIONS.apply(Database(connection))
     connection.execute("BEGIN IMMEDIATE")
     try:
