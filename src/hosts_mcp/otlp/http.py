@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import re
-import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from io import BytesIO
@@ -14,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from hosts_mcp import sockets
 from hosts_mcp.otlp import replies
 from hosts_mcp.otlp.admission import Admission, Held
 from hosts_mcp.otlp.compression import TooLarge, UnsupportedEncoding, encodings
@@ -189,7 +189,7 @@ class OtlpHttpServer:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
-        listening = _bound(self._address)
+        listener = sockets.listening(self._address)
         config = uvicorn.Config(
             self._app,
             log_config=None,
@@ -201,27 +201,12 @@ class OtlpHttpServer:
             server_header=False,
         )
         self._server = _Server(config)
-        self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
         while not self._server.started and not self._task.done():
             await asyncio.sleep(0.005)
-        return int(listening.getsockname()[1])
+        return int(listener.getsockname()[1])
 
     async def stop(self) -> None:
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             await self._task
-
-
-def _bound(address: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    # Named TCP, or asyncio leaves Nagle's algorithm on and an answer may wait 40 ms for an acknowledgement.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((address.host, address.port))
-        listening.listen(1024)
-    except OSError as error:
-        listening.close()
-        raise OSError(error.errno, f"{address} cannot be bound: {error.strerror}") from None
-    listening.setblocking(False)
-    return listening

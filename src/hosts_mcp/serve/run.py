@@ -21,7 +21,7 @@ from pathlib import Path
 import uvicorn
 from filelock import FileLock, Timeout
 
-from hosts_mcp import __version__
+from hosts_mcp import __version__, sockets
 from hosts_mcp.errors import ConfigurationError, StoreUnusable
 from hosts_mcp.serve import presence
 from hosts_mcp.serve.app import Server
@@ -137,32 +137,16 @@ def listening(address: Address) -> Iterator[tuple[socket.socket, list[str]]]:
     """A socket that listens on `address`, or on a free port beside it when another program has that one."""
     problems: list[str] = []
     try:
-        listener = _listen(address.host, address.port)
+        listener = sockets.listening(address)
     except OSError as error:
         try:
-            listener = _listen(address.host, 0)
+            listener = sockets.listening(Address(address.host, 0))
         except OSError:
-            raise ConfigurationError(
-                f"Cannot listen on {address}: {error.strerror}. Give --listen HOST:PORT."
-            ) from None
+            raise ConfigurationError(f"Cannot listen: {error.strerror}. Give --listen HOST:PORT.") from None
         free = Address(address.host, listener.getsockname()[1])
         problems.append(f"MCP over HTTP and REST are on {free}: {address} is in use by another program.")
     with listener:
         yield listener, problems
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family, *_, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    # Named TCP, or asyncio leaves Nagle's algorithm on and every answer waits 40 ms for an acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(where)
-        listener.listen(512)  # at once: two sockets may be bound to one port as long as neither listens
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def reachable(bound: Address) -> str:
