@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+from benchmarks.fleet import SimulatedHost
 from hosts_mcp.ingest.pipeline import Pipeline
 from hosts_mcp.otlp.batch import PointGroup
 from hosts_mcp.otlp.transport import Busy, Reply, Request, Signal, Undecodable
 from hosts_mcp.store.sqlite import SqliteWriter, open_reader, open_writer
 from hosts_mcp.store.sqlite.segments import unpack
+from in_process import InProcess
 from recordings import requests_in
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "recorded"
@@ -184,3 +186,15 @@ def test_a_host_that_comes_back_after_its_data_was_let_go_is_stored_under_ids_th
     assert len(hosts) == 1
     assert {segment.entity for segment in segments} <= entities
     assert {segment.layout for segment in segments} <= layouts
+
+
+def test_what_a_host_sends_hours_before_and_after_its_first_request_is_found(tmp_path: Path) -> None:
+    hour, now = 3600 * 10**9, time.time_ns()
+    box, sender = InProcess(tmp_path / "x.db"), SimulatedHost("a-host")
+    times = [now - 6 * hour, now - 9 * hour, now - 3 * hour]
+    box.metrics((now, sender.scrape(at)) for at in times)
+    (host,) = box.reader.hosts()
+    for at in times:
+        found = box.reader.points(host.id, ["system.disk.io"], at, at + 10**9)
+        assert len(found) == 6
+    box.close()

@@ -157,8 +157,10 @@ def _merged(
 def _entities(
     db: sqlite3.Connection, host_id: int, kind: EntityKind, start_ns: int, end_ns: int, ids: Iterable[int] | None
 ) -> frozenset[int]:
+    # When a host itself was seen stands in its own row: its entity is written once.
     rows = db.execute(
-        "SELECT id FROM entity WHERE host_id = ? AND kind = ? AND last_seen_ns >= ? AND first_seen_ns < ?",
+        "SELECT id FROM entity WHERE host_id = ?1 AND kind = ?2 "
+        "AND (?2 = 'host' OR (last_seen_ns >= ?3 AND first_seen_ns < ?4))",
         (host_id, kind, start_ns, min(end_ns, MAX_NS)),
     )
     found = frozenset(row[0] for row in rows)
