@@ -163,30 +163,35 @@ class Placer:
     # ---- metrics ----------------------------------------------------------------------------------------------
 
     def _metrics(self, request: Request, batch: MetricsBatch) -> Reply:
-        ways, peer = self._ways, request.peer
-        runs: list[_Run] = []
+        ways, peer, arrived_ns = self._ways, request.peer, request.arrived_ns
+        hosts: set[int] = set()
         run = None
         for group in batch.groups:
             way = ways.get((id(group.slots), id(group.resource), group.scope, group.start_ns, peer))
+            if way is None and run is not None:
+                # Before somebody is placed, who is told from others by when they were seen.
+                self._keep(run, arrived_ns, hosts)
+                run = None
             for route, part in ((way.route, group),) if way is not None else self._found(request, group):
                 if run is None or route is not run.route:
+                    if run is not None:
+                        self._keep(run, arrived_ns, hosts)
                     run = _Run(route, [])
-                    runs.append(run)
                 run.groups.append(part)
-        for run in runs:
-            self._keep(run, request.arrived_ns)
+        if run is not None:
+            self._keep(run, arrived_ns, hosts)
         for (metric, data), count in batch.other_points.items():
             self._learned.arrived["metrics", f"{_family(metric)} ({data})", None, False] += count
-        hosts = {run.route.host_id for run in runs if run.route.entity is not None}
         unidentified = any(self._inventory.hosts[host_id].kind == "unidentified" for host_id in hosts)
         return _reply(batch.rejected, UNIDENTIFIED if unidentified else "")
 
-    def _keep(self, run: _Run, arrived_ns: int) -> None:
-        """Hand the points on, and note what arrived and when whoever sent it was seen."""
+    def _keep(self, run: _Run, arrived_ns: int, hosts: set[int]) -> None:
+        """Hand the points on, and note what arrived, of which host, and when whoever sent it was seen."""
         route, groups = run
         self._learned.arrived[route.tally] += sum([len(group.values) for group in groups])
         if route.entity is None:
             return
+        hosts.add(route.host_id)
         self._writer.add_points(route.host_id, route.entity, route.source, groups, arrived_ns)
         times = [group.time_ns for group in groups]
         if route.is_process:
