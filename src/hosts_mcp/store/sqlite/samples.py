@@ -23,6 +23,7 @@ from hosts_mcp.signals.catalogue import GROUPS
 from hosts_mcp.signals.model import TICK_NS, GroupSeries, SampleRow
 from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.values import canonical_json, ns
+from hosts_mcp.store.sqlite.vocabulary import REMEMBERED
 
 COLUMNS = tuple(column.name for column in CATALOGUE)
 """Those of the table that hold values; a version that knows more adds them."""
@@ -76,6 +77,8 @@ class SampleWriter:
         key = (host_id, row.source)
         known = self._feeds.get(key)
         if known is None or not known[1].issuperset(row.times):
+            if len(self._feeds) > REMEMBERED:
+                self._feeds.clear()
             known = self._note_feed(key, row.times)
         return known[0]
 
@@ -95,6 +98,8 @@ class SampleWriter:
     def _frame(self, groups: tuple[str, ...], sets: tuple[int, ...]) -> int:
         number = self._frames.get((groups, sets))
         if number is None:
+            if len(self._frames) > REMEMBERED:
+                self._frames.clear()
             text = canonical_json(dict(zip(groups, sets, strict=True)))
             row = self._db.execute("SELECT id FROM frame WHERE sets = ?", (text,)).fetchone()
             number = row[0] if row else _rowid(self._db.execute("INSERT INTO frame (sets) VALUES (?)", (text,)))
