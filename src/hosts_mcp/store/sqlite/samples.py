@@ -23,7 +23,7 @@ from hosts_mcp.signals.catalogue import GROUPS
 from hosts_mcp.signals.model import TICK_NS, GroupSeries, SampleRow
 from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.values import canonical_json, ns
-from hosts_mcp.store.sqlite.vocabulary import REMEMBERED
+from hosts_mcp.store.sqlite.vocabulary import REMEMBERED, rowid
 
 COLUMNS = tuple(column.name for column in CATALOGUE)
 """Those of the table that hold values; a version that knows more adds them."""
@@ -88,7 +88,7 @@ class SampleWriter:
         text = " ".join(sorted(groups))
         if stored is None:
             cursor = self._db.execute("INSERT INTO feed (host_id, source, groups) VALUES (?, ?, ?)", (*key, text))
-            number = _rowid(cursor)
+            number = rowid(cursor)
         else:
             number = stored[0]
             self._db.execute("UPDATE feed SET groups = ? WHERE id = ?", (text, number))
@@ -102,7 +102,7 @@ class SampleWriter:
                 self._frames.clear()
             text = canonical_json(dict(zip(groups, sets, strict=True)))
             row = self._db.execute("SELECT id FROM frame WHERE sets = ?", (text,)).fetchone()
-            number = row[0] if row else _rowid(self._db.execute("INSERT INTO frame (sets) VALUES (?)", (text,)))
+            number = row[0] if row else rowid(self._db.execute("INSERT INTO frame (sets) VALUES (?)", (text,)))
             self._ledger.remember(self._frames, (groups, sets), number)
         return number
 
@@ -214,8 +214,3 @@ def _series(
     times = list(map(add, begins, offsets))
     some = {name: values for name, values in zip(names, columns, strict=True) if values.count(None) < len(values)}
     return GroupSeries(group, source, times, some, starts, sets)
-
-
-def _rowid(cursor: sqlite3.Cursor) -> int:
-    assert cursor.lastrowid is not None
-    return cursor.lastrowid

@@ -131,7 +131,7 @@ class Vocabulary:
         row = self._db.execute("SELECT id FROM slot WHERE metric = ? AND kind = ? AND attributes = ?", key).fetchone()
         if row is not None:
             return int(row[0])
-        return _rowid(
+        return rowid(
             self._db.execute(
                 "INSERT INTO slot (metric, kind, attributes, unit) VALUES (?, ?, ?, ?)", (*key, text(slot.unit))
             )
@@ -152,7 +152,7 @@ class Vocabulary:
         return found
 
     def _new_layout(self, key: tuple[str, bytes], arrived_ns: int) -> int:
-        return _rowid(
+        return rowid(
             self._db.execute("INSERT INTO layout (source, slots, last_arrived_ns) VALUES (?, ?, ?)", (*key, arrived_ns))
         )
 
@@ -174,6 +174,7 @@ def read_layout(db: sqlite3.Connection, number: int) -> Layout:
     return Layout(number, source, tuple(slot_of(*row) for row in rows))
 
 
-def _rowid(cursor: sqlite3.Cursor) -> int:
+def rowid(cursor: sqlite3.Cursor) -> int:
+    """Of the row that was just inserted."""
     assert cursor.lastrowid is not None
     return cursor.lastrowid
