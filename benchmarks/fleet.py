@@ -1,5 +1,5 @@
 """Made-up hosts that write what real collectors write: a resource per scraper and per process, scopes, units and
-descriptions on the wire, several clocks, devices and states in a new order every scrape, either field order.
+descriptions on the wire, several clocks, disks and states in a new order every scrape, either field order.
 
 Values are random walks and say nothing about storage; figures of storage are taken from the demo's story.
 """
@@ -17,11 +17,12 @@ _CPU = ("user", "system", "idle", "interrupt", "nice", "softirq", "steal", "wait
 _MEMORY = ("used", "free", "buffered", "cached", "slab_reclaimable", "slab_unreclaimable")
 _TASKS = ("running", "sleeping", "idle", "blocked", "zombies", "unknown")
 
-_Row = tuple[str, str, str, bool, Sequence[tuple[tuple[str, str], ...]], int]
+_Attributes = tuple[tuple[str, str], ...]
+_Row = tuple[str, str, str, bool, Sequence[_Attributes], int]
 
 
-def _product(*axes: tuple[str, Sequence[str]]) -> list[tuple[tuple[str, str], ...]]:
-    rows: list[tuple[tuple[str, str], ...]] = [()]
+def _product(*axes: tuple[str, Sequence[str]]) -> list[_Attributes]:
+    rows: list[_Attributes] = [()]
     for key, values in axes:
         rows = [(*row, (key, value)) for row in rows for value in values]
     return rows
@@ -47,7 +48,7 @@ class SimulatedHost:
         """One ExportMetricsServiceRequest."""
         names = list(self._scrapers)
         random.Random(self._resource["host.id"]).shuffle(names)  # random per start of the collector, then fixed
-        parts = [self._part(self._resource, name, self._scrapers[name], time_ns, name in _SHUFFLED) for name in names]
+        parts = [self._part(self._resource, name, self._scrapers[name], time_ns) for name in names]
         for pid in self._pids:
             program = f"worker-{pid % 9}"
             process = {
@@ -56,17 +57,13 @@ class SimulatedHost:
                 "process.command_line": f"/usr/local/bin/{program} --config /etc/{program}.toml --shard {pid}",
                 "process.owner": "app", **self._resource,
             }  # fmt: skip
-            parts.append(self._part(process, "process", _PROCESS, time_ns, False))
+            parts.append(self._part(process, "process", _PROCESS, time_ns))
         return b"".join(parts)
 
-    def _part(
-        self, resource: dict[str, str | int], scraper: str, rows: Sequence[_Row], time_ns: int, shuffled: bool
-    ) -> bytes:
+    def _part(self, resource: dict[str, str | int], scraper: str, rows: Sequence[_Row], time_ns: int) -> bytes:
         metrics, values = [], list[float]()
         for name, kind, unit, integer, attributes, clock in rows:
-            order = list(attributes)
-            if shuffled:
-                self._rng.shuffle(order)
+            order = self._shuffled(attributes) if name.startswith(_SHUFFLED) else attributes
             points = [Point(a, len(values) + i, clock) for i, a in enumerate(order)]
             self._counts += self._rng.randrange(1, 4096)
             places = {a: place for place, a in enumerate(attributes)}  # of the series, wherever it stands: none falls
@@ -79,6 +76,15 @@ class SimulatedHost:
         begun = time_ns + self._rng.randrange(50_000, 1_000_000)
         return frame.fill(values, (begun, begun + 137_000))
 
+    def _shuffled(self, attributes: Sequence[_Attributes]) -> list[_Attributes]:
+        """As Go walks a map: of devices, each with its ways in their order, or of states."""
+        blocks: dict[object, list[_Attributes]] = {}
+        for one in attributes:
+            blocks.setdefault(dict(one).get("device", one), []).append(one)
+        order = list(blocks)
+        self._rng.shuffle(order)
+        return [one for key in order for one in blocks[key]]
+
 
 _STILL = frozenset({
     "system.cpu.time", "system.disk.io_time", "system.disk.weighted_io_time", "system.network.dropped",
@@ -87,7 +93,8 @@ _STILL = frozenset({
 })  # fmt: skip
 _FREE = frozenset({("state", "idle"), ("state", "free")})
 """What moves on a busy box: most boxes are idle, and what the server makes of an alarm would be measured instead."""
-_SHUFFLED = frozenset({"disk", "processes", "network"})
+_SHUFFLED = ("system.disk.", "system.network.connections", "system.processes.count")
+"""What the receiver keeps in a map; interfaces stand in a list (`fixtures/recorded`)."""
 _PROCESS: list[_Row] = [
     ("process.cpu.time", "counter", "s", False, _product(("state", ("user", "system", "wait"))), 0),
     ("process.disk.io", "counter", "By", True, _product(("direction", ("read", "write"))), 0),
