@@ -22,6 +22,7 @@ from benchmarks.measuring import Row
 from hosts_mcp.demo.story import Options, Story
 from hosts_mcp.ingest.placing import Placer
 from hosts_mcp.otlp.batch import MetricsBatch
+from hosts_mcp.otlp.compression import decompressed
 from hosts_mcp.otlp.decode import decode_metrics
 from hosts_mcp.otlp.points import walk
 from hosts_mcp.otlp.room import Room
@@ -92,7 +93,7 @@ def _commit(decode: Decode, writer: SqliteWriter, placer: Placer, sent: Sequence
             writer.commit()
             writer.begin()
             held = 0
-        body = gzip.decompress(packed)
+        body = b"".join(decompressed(packed, "gzip"))
         held += len(body)
         writer.savepoint()
         placer.place(Request(Signal.METRICS, body, "protobuf", "127.0.0.1", time_ns), decode(body))

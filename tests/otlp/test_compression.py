@@ -26,6 +26,15 @@ MIB = 1 << 20
 SKIPPED = struct.pack("<II", 0x184D2A50, 4) + b"skip"
 
 
+@pytest.fixture(autouse=True, scope="module", params=["isal", "zlib"])
+def inflater(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything here holds with ISA-L and, on processors it does not know, with zlib."""
+    module = pytest.importorskip("isal.isal_zlib") if request.param == "isal" else zlib
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compression, "decompressobj", module.decompressobj)
+        yield
+
+
 def bare(body: bytes) -> bytes:
     packer = zlib.compressobj(wbits=-15)
     return packer.compress(body) + packer.flush()
