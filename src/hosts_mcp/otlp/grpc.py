@@ -76,6 +76,10 @@ class OtlpGrpcServer:
             ("grpc.per_message_decompression", 0),
             ("grpc.so_reuseport", 0),
             ("grpc.max_concurrent_streams", STREAMS),
+            # A window of this size from the first, and no ping with every message to find out whether a larger one
+            # would pay.
+            ("grpc.http2.lookahead_bytes", COMING_BYTES),
+            ("grpc.http2.bdp_probe", 0),
         ]
         # One use of grpc's asyncio side that is never given back. With the last one it waits for its own thread, from
         # wherever the garbage collector stands, and that thread may wait in turn: for a call that nobody ends any

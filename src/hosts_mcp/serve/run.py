@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import uvicorn
+import uvloop
 from filelock import FileLock, Timeout
 
 from hosts_mcp import __version__, sockets
@@ -47,13 +48,13 @@ class Held(StoreUnusable):
 def serve(settings: Settings, exit_when_idle_ns: int | None = None) -> None:
     """Serve until SIGINT, SIGTERM or idleness. Raises ConfigurationError or StoreUnusable when it cannot begin."""
     log_to_stderr()
-    asyncio.run(_serve(settings, exit_when_idle_ns))
+    uvloop.run(_serve(settings, exit_when_idle_ns))
 
 
 def in_process(settings: Settings) -> None:
     """MCP on stdin and stdout of this very process, which also serves; from the file alone when it is held."""
     log_to_stderr()
-    asyncio.run(_in_process(settings))
+    uvloop.run(_in_process(settings))
 
 
 async def _serve(settings: Settings, exit_when_idle_ns: int | None) -> None:
