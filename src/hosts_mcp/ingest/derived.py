@@ -7,10 +7,11 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
+from hosts_mcp.signals.catalogue import GROUPS
 from hosts_mcp.signals.devices import derive_devices
 from hosts_mcp.signals.model import BoxFacts, RawSeries, Rollup, Samples
 from hosts_mcp.signals.rollup import BIN_NS, DEVICE_METRICS, five_minutes
-from hosts_mcp.signals.samples import facts_from
+from hosts_mcp.signals.samples import LEAST_LOAD_SECONDS, facts_from
 from hosts_mcp.store.protocol import Host, Store
 from hosts_mcp.timerange import NS
 
@@ -20,6 +21,10 @@ FACTS_AFTER_NS = 60 * NS
 """Facts hardly change: a host that has them is looked at again when so much newer points have come."""
 LEAD_NS = 600 * NS
 """Read before a rollup window, so that its first rate and the damped load have a past."""
+LEAD_ROWS = 20
+"""Enough of that past where they are there: a load that never moves is told from so many."""
+LEAD_LEAST_NS = round(LEAST_LOAD_SECONDS * NS)
+"""A group with no reading so long before the window is looked for further back."""
 ENOUGH_SPACINGS = 2
 JITTER_NS = NS // 10
 
@@ -82,19 +87,31 @@ class Derived:
 
     def _rollup(self, host: Host, start_ns: int, end_ns: int) -> Rollup:
         facts = host.facts
-        samples = self._reader.samples(host.id, start_ns - LEAD_NS, end_ns)
+        near_ns = _near_ns(host, LEAD_ROWS)
+        samples = self._reader.samples(host.id, start_ns - near_ns, end_ns, _NEAR)
+        if near_ns < LEAD_NS and any(s.times_ns[0] > start_ns - LEAD_LEAST_NS for s in samples.values()):
+            samples = self._reader.samples(host.id, start_ns - LEAD_NS, end_ns, _NEAR)
+        samples = {**samples, **self._reader.samples(host.id, start_ns - LEAD_NS, end_ns, _FAR)}
         raw = self._disks(host, start_ns, end_ns) if "disk" in samples else []
         return five_minutes(samples, derive_devices(raw, facts), facts, start_ns, end_ns)
 
     def _disks(self, host: Host, start_ns: int, end_ns: int) -> list[RawSeries]:
-        """With a reading before the window of each series, for its first rate: mostly it is near."""
-        near_ns = min(LEAD_NS, max(60 * NS, 3 * host.interval_ns)) if host.interval_ns else LEAD_NS
+        """With a reading before the window of each series, for its first rate."""
+        near_ns = _near_ns(host, 3)
         raw = self._reader.points(host.id, _DISK_METRICS, start_ns - near_ns, end_ns)
         if near_ns < LEAD_NS and any(series.times_ns[0] >= start_ns for series in raw):
             return self._reader.points(host.id, _DISK_METRICS, start_ns - LEAD_NS, end_ns)
         return raw
 
 
+def _near_ns(host: Host, readings: int) -> int:
+    """So far back there are so many readings of a host that sends as usual; mostly they are past enough."""
+    return min(LEAD_NS, max(60 * NS, readings * host.interval_ns)) if host.interval_ns else LEAD_NS
+
+
+_FAR = frozenset({"memory"})
+"""The longer they are looked at, the better their total is estimated where it is not sent."""
+_NEAR = frozenset(GROUPS) - _FAR
 _DISK_METRICS = tuple(name for name in DEVICE_METRICS if "disk" in name)
 
 
