@@ -11,7 +11,7 @@ from hosts_mcp.signals.catalogue import GROUPS
 from hosts_mcp.signals.devices import derive_devices
 from hosts_mcp.signals.model import BoxFacts, RawSeries, Rollup, Samples
 from hosts_mcp.signals.rollup import BIN_NS, DEVICE_METRICS, five_minutes
-from hosts_mcp.signals.samples import LEAST_LOAD_SECONDS, facts_from
+from hosts_mcp.signals.samples import facts_from
 from hosts_mcp.store.protocol import Host, Store
 from hosts_mcp.timerange import NS
 
@@ -22,9 +22,7 @@ FACTS_AFTER_NS = 60 * NS
 LEAD_NS = 600 * NS
 """Read before a rollup window, so that its first rate and the damped load have a past."""
 LEAD_ROWS = 20
-"""Enough of that past where they are there: a load that never moves is told from so many."""
-LEAD_LEAST_NS = round(LEAST_LOAD_SECONDS * NS)
-"""A group with no reading so long before the window is looked for further back."""
+"""Enough of that past: a load that never moves is told from so many. The reading before them comes with them."""
 ENOUGH_SPACINGS = 2
 JITTER_NS = NS // 10
 
@@ -89,8 +87,6 @@ class Derived:
         facts = host.facts
         near_ns = _near_ns(host, LEAD_ROWS)
         samples = self._reader.samples(host.id, start_ns - near_ns, end_ns, _NEAR)
-        if near_ns < LEAD_NS and any(s.times_ns[0] > start_ns - LEAD_LEAST_NS for s in samples.values()):
-            samples = self._reader.samples(host.id, start_ns - LEAD_NS, end_ns, _NEAR)
         samples = {**samples, **self._reader.samples(host.id, start_ns - LEAD_NS, end_ns, _FAR)}
         raw = self._disks(host, start_ns, end_ns) if "disk" in samples else []
         return five_minutes(samples, derive_devices(raw, facts), facts, start_ns, end_ns)
@@ -105,7 +101,7 @@ class Derived:
 
 
 def _near_ns(host: Host, readings: int) -> int:
-    """So far back there are so many readings of a host that sends as usual; mostly they are past enough."""
+    """So far back there are so many readings of a host that sends as usual."""
     return min(LEAD_NS, max(60 * NS, readings * host.interval_ns)) if host.interval_ns else LEAD_NS
 
 
