@@ -15,7 +15,7 @@ from hosts_mcp.signals.samples import facts_from
 from hosts_mcp.store.protocol import Host, Store
 from hosts_mcp.timerange import NS
 
-FACT_ROWS = 24
+FACT_ROWS = 9
 """Newest rows per group that a host's interval and core count are taken from."""
 FACTS_AFTER_NS = 60 * NS
 """Facts hardly change: a host that has them is looked at again when so much newer points have come."""
