@@ -164,10 +164,14 @@ def batched(
     hosts: Sequence[SimulatedHost], rounds: int, points: int = 8_192, *, begin_ns: int = BOOT_NS + 3600 * 10**9
 ) -> Iterator[tuple[int, bytes]]:
     """(time of the first, request) as a gateway's batch processor sends them: whole scrapes up to so many points."""
-    per_batch = max(1, points // hosts[0].points)
-    waiting: list[tuple[int, bytes]] = []
-    for one in scrapes(hosts, rounds, begin_ns=begin_ns):
-        waiting.append(one)
-        if len(waiting) == per_batch:
-            yield waiting[0][0], b"".join(body for _, body in waiting)
+    waiting: list[bytes] = []
+    begun_ns = room = 0
+    for number, (time_ns, body) in enumerate(scrapes(hosts, rounds, begin_ns=begin_ns)):
+        own = hosts[number % len(hosts)].points
+        if own > room and waiting:
+            yield begun_ns, b"".join(waiting)
             waiting.clear()
+        if not waiting:
+            begun_ns, room = time_ns, points
+        waiting.append(body)
+        room -= own
