@@ -30,7 +30,7 @@ T = TypeVar("T")
 QUIET_NS = 120 * NS
 """A trace without a new span for so long is settled; late spans unsettle it."""
 TRACES_PER_SLICE = 200
-BINS_PER_SLICE = 288
+BINS_PER_SLICE = 64
 JUDGING_SECONDS = 0.02
 """CPU time of one slice of findings: many hosts that are calm, or one or two that are judged in whole."""
 
@@ -67,7 +67,7 @@ class Jobs:
             _Job("heartbeat", 5.0, self._heartbeat),
             _Job("settle", 1.0, self._settle, derives=True),
             _Job("facts", 2.0, self._facts, derives=True),
-            _Job("rollup", 2.0, self._rollup, derives=True),
+            _Job("rollup", 2.0, self._rollup, share=0.25, derives=True),
             _Job("findings", 10.0, self._findings, share=0.1, derives=True),
             _Job("compact", 60.0, self._compact),
             _Job("retain", 30.0, self._retain),
