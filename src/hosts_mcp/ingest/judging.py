@@ -18,7 +18,7 @@ from hosts_mcp.timerange import NS
 log = logging.getLogger(__name__)
 
 MOST_SCRAPES = 180
-LOOK_NS = 25 * NS
+LOOK_NS = 55 * NS
 """A calm host is looked at again when it has sent so much more. Whatever nears a limit ends the calm, and what must
 last for minutes to be a finding is found as if it had been looked at all the time; only what is one at once (a full
 disk, a restart) may be found so much later."""
