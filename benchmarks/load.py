@@ -3,6 +3,9 @@
 CPU is that of the whole server process (utime + stime of /proc/PID/stat), so decode, commit, checkpoints, jobs and
 transport are in it; the senders' is not. Every acknowledgement is a committed request. `ack` is wall time as a sender
 sees it, on a machine that runs the senders too; so is what a question takes over REST while the same process ingests.
+
+The references are sent the same requests in the same run (`fronts`): the same gRPC and HTTP with the ordinary walk
+behind them that stores nothing, and gRPC alone, which does not even read what it is sent.
 """
 
 from __future__ import annotations
@@ -78,25 +81,25 @@ async def _flood(
 ) -> Row:
     """Every sender sends its next request as soon as the last one is acknowledged; each request is new, and its hosts
     are known: the first `known` requests are not measured."""
-    acks: list[float] = []
 
-    async def sender(send: Send, queue: Iterator[bytes]) -> None:
+    async def sender(send: Send, queue: Iterator[bytes], acks: list[float]) -> None:
         for body in queue:
             await _timed(send, body, acks)
 
-    async with serving() as server, contextlib.AsyncExitStack() as stack:
-        sends = [
-            await stack.enter_async_context(contextlib.asynccontextmanager(connect)(server)) for _ in range(senders)
-        ]
-        for part in (bodies[:known], bodies[known:]):
-            acks.clear()
-            queue, before = iter(part), server.cpu_seconds()
-            await asyncio.gather(*(sender(send, queue) for send in sends))
-            spent = server.cpu_seconds() - before
+    async def sent(started: contextlib.AbstractAsyncContextManager[Served]) -> tuple[float, list[float]]:
+        async with started as server, contextlib.AsyncExitStack() as stack:
+            sends = [await _connected(stack, connect, server) for _ in range(senders)]
+            for part in (bodies[:known], bodies[known:]):
+                acks: list[float] = []
+                queue, before = iter(part), server.cpu_seconds()
+                await asyncio.gather(*(sender(send, queue, acks) for send in sends))
+            return server.cpu_seconds() - before, acks
+
+    (spent, acks), (walked, _) = await sent(serving()), await sent(front("walk"))
     points = sum(_points(body) for body in bodies[known:])
-    return (
-        name,
-        f"{points / spent / 1e6:.2f} M points/s of CPU, ack p50 {milliseconds(acks, 50)}, p99 {milliseconds(acks, 99)}",
+    return name, (
+        f"{points / spent / 1e6:.2f} M points/s of CPU, {spent / walked:.2f} of a walk that stores nothing; "
+        f"ack p50 {milliseconds(acks, 50)}, p99 {milliseconds(acks, 99)}"
     )
 
 
@@ -104,22 +107,26 @@ async def _thousand() -> Row:
     """1,000 hosts that scrape every 10 s, over 50 connections; evenly spread, as collectors come to be. Measured once
     they are known and were judged for the first time."""
     hosts = [SimulatedHost(f"host-{i}", cpus=4 + i % 3, disks=1 + i % 4) for i in range(1000)]
-    acks: list[float] = []
-    async with serving() as server, contextlib.AsyncExitStack() as stack:
-        sends = [await stack.enter_async_context(contextlib.asynccontextmanager(_grpc)(server)) for _ in range(50)]
-        for rounds in (9, 2):
-            acks.clear()
-            before, begun = server.cpu_seconds(), time.perf_counter()
-            tasks = []
-            for number in range(rounds * len(hosts)):
-                await asyncio.sleep(max(0.0, begun + number / 100 - time.perf_counter()))
-                body = hosts[number % len(hosts)].scrape(time.time_ns())
-                tasks.append(asyncio.create_task(_timed(sends[number % 50], body, acks)))
-            await asyncio.gather(*tasks)
-            spent, took = server.cpu_seconds() - before, time.perf_counter() - begun
+
+    async def sent(started: contextlib.AbstractAsyncContextManager[Served], warm: int) -> tuple[float, list[float]]:
+        async with started as server, contextlib.AsyncExitStack() as stack:
+            sends = [await _connected(stack, _grpc, server) for _ in range(50)]
+            for rounds in (warm, 2):
+                acks: list[float] = []
+                before, begun = server.cpu_seconds(), time.perf_counter()
+                tasks = []
+                for number in range(rounds * len(hosts)):
+                    await asyncio.sleep(max(0.0, begun + number / 100 - time.perf_counter()))
+                    body = hosts[number % len(hosts)].scrape(time.time_ns())
+                    tasks.append(asyncio.create_task(_timed(sends[number % 50], body, acks)))
+                await asyncio.gather(*tasks)
+                spent, took = server.cpu_seconds() - before, time.perf_counter() - begun
+        return spent / took, acks
+
+    (share, acks), (alone, _) = await sent(serving(), 9), await sent(front("nothing"), 1)
     points = sum(host.points for host in hosts)
     return "1,000 hosts @10 s over gRPC", (
-        f"{spent / took:.1%} of a core ({points:,} points each 10 s), "
+        f"{share:.1%} of a core, gRPC alone {alone:.1%} ({points:,} points each 10 s); "
         f"ack p50 {milliseconds(acks, 50)}, p99 {milliseconds(acks, 99)}"
     )
 
@@ -137,7 +144,7 @@ async def _questions() -> list[Row]:
              "a trace of 12 spans": f"traces/{trace_id}"}  # fmt: skip
     taken: dict[str, list[float]] = {name: [] for name in paths}
     async with serving() as server, contextlib.AsyncExitStack() as stack:
-        send = await stack.enter_async_context(contextlib.asynccontextmanager(_grpc)(server))
+        send = await _connected(stack, _grpc, server)
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=60))
         await client.post(f"http://{server.http}/v1/traces", content=spans, headers=_PROTOBUF)
         for body in past:
@@ -184,6 +191,26 @@ async def serving() -> AsyncIterator[Served]:
         finally:
             process.terminate()
             process.wait(30)
+
+
+@contextlib.asynccontextmanager
+async def front(how: str) -> AsyncIterator[Served]:
+    """A reference of `fronts`; it has no database and answers no questions."""
+    command = [sys.executable, "-m", "benchmarks.fronts", how]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        grpc_address, http_address = process.stdout.readline().split()
+        yield Served(process.pid, Path(), "", grpc_address, http_address)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+async def _connected(
+    stack: contextlib.AsyncExitStack, connect: Callable[[Served], AsyncIterator[Send]], server: Served
+) -> Send:
+    return await stack.enter_async_context(contextlib.asynccontextmanager(connect)(server))
 
 
 async def _announced(process: subprocess.Popen[bytes], db: Path) -> Served:
