@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import asking, background, decode, inflight, keeping, load, path, spans, store
+from benchmarks import asking, background, decode, inflight, keeping, load, path, spans, steady, store
 from benchmarks.measuring import Row
 
 FIGURES: dict[str, Callable[[], Iterator[Row]]] = {
@@ -15,6 +15,7 @@ FIGURES: dict[str, Callable[[], Iterator[Row]]] = {
     "background": background.measure,
     "spans": spans.measure,
     "load": load.measure,
+    "steady": steady.measure,
     "inflight": inflight.measure,
 }
 
