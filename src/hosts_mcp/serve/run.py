@@ -36,8 +36,8 @@ from hosts_mcp.timerange import NS, iso
 log = logging.getLogger(__name__)
 
 SWITCH_SECONDS = 0.001
-"""How long a thread may compute while others wait. Each time the writer comes back from SQLite, some ten times a commit,
-it waits so long for whoever works on an answer: with Python's own five milliseconds acknowledgements come later.
+"""How long a thread may compute while others wait. Each time the writer comes back from SQLite, some ten times a
+commit, it waits so long for whoever works on an answer; after Python's own five milliseconds commits are late.
 """
 STOP_SECONDS = 1.7
 """After this long an orderly stop becomes an abrupt one; what was acknowledged is committed either way."""
