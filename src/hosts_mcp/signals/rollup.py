@@ -55,14 +55,16 @@ class _Clocks:
     def __init__(self, start_ns: int, end_ns: int) -> None:
         self._first = start_ns // BIN_NS * BIN_NS
         self._end = -(-end_ns // BIN_NS) * BIN_NS
-        self._known: dict[tuple[int, int], tuple[SignalSeries, Mapping[int, _Bin]]] = {}
+        self._known: dict[int, tuple[SignalSeries, Mapping[int, _Bin]]] = {}
 
     def of(self, series: SignalSeries) -> Mapping[int, _Bin]:
         """By the bins' begins; without those in which no value ends."""
-        key = id(series.starts_ns), id(series.ends_ns)
-        if key not in self._known:  # together with the series, which keeps those identities from being another's
-            self._known[key] = series, self._bins(series.starts_ns, series.ends_ns)
-        return self._known[key][1]
+        known, found = self._known.get(id(series.ends_ns), (None, {}))
+        if known is None or known.starts_ns != series.starts_ns:
+            found = self._bins(series.starts_ns, series.ends_ns)
+            # Together with the series, which keeps that identity from being another's.
+            self._known[id(series.ends_ns)] = series, found
+        return found
 
     def _bins(self, starts_ns: Sequence[int], ends_ns: Sequence[int]) -> dict[int, _Bin]:
         found = {}
