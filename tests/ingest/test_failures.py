@@ -96,6 +96,7 @@ def test_the_writer_outlives_a_file_that_cannot_be_read_after_a_failed_commit(tm
     store = open_reader(tmp_path / "x.db")
     (host,) = store.hosts()
     assert store.stored(host.id).points == 3
+    assert running.counters.points == running.counters.requests == 3, "what was refused is counted when it is stored"
     store.close()
 
 

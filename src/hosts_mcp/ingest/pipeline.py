@@ -15,7 +15,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import zip_longest
 from typing import Any, Protocol, TypeVar
 
@@ -33,8 +33,8 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Counters:
-    """What went through since start. Read from any thread; written by the writer thread only."""
+class Stored:
+    """What requests brought that are stored."""
 
     requests: int = 0
     retries: int = 0
@@ -46,6 +46,16 @@ class Counters:
     walked_because: Counter[str] = field(default_factory=Counter)
     rejected: int = 0
     bytes: int = 0
+
+    def add(self, other: Stored) -> None:
+        for one in fields(Stored):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+
+
+@dataclass(slots=True)
+class Counters(Stored):
+    """What went through since start. Read from any thread; written by the writer thread only."""
+
     commits: int = 0
     failed_commits: int = 0
     undecodable: int = 0
@@ -137,10 +147,11 @@ class Pipeline:
     def _commit_group(self, group: list[Arrival]) -> None:
         began = time.perf_counter()
         answers: list[Reply | Undecodable] = []
+        stored = Stored()
         try:
             self._begin()
             for arrival in group:
-                answers.append(self._store(arrival.request))  # noqa: PERF401 - those before a failure are kept
+                answers.append(self._store(arrival.request, stored))  # noqa: PERF401 - those before a failure are kept
             self.placer.flush()
             self._writer.commit()
         except Exception as error:
@@ -149,6 +160,7 @@ class Pipeline:
             return
         self.refusing = None
         now = time.perf_counter()
+        self.counters.add(stored)
         self.counters.commits += 1
         self.counters.commit_seconds += now - began
         self.counters.ack_seconds += sum(now - arrival.began for arrival in group)
@@ -161,13 +173,13 @@ class Pipeline:
             return answer
         return Busy(f"The database refuses writes: {self.refusing}", retry_after_seconds=2.0)
 
-    def _store(self, request: Request) -> Reply | Undecodable:
-        """One request inside the group's transaction: its acknowledgement, or why it is refused."""
-        count = self.counters
+    def _store(self, request: Request, count: Stored) -> Reply | Undecodable:
+        """One request inside the group's transaction: its acknowledgement, or why it is refused. What it brings is
+        added to `count`, which counts once the group is committed."""
         try:
             batch = _DECODERS[request.signal](request.body, request.encoding)
         except Undecodable as error:
-            count.undecodable += 1
+            self.counters.undecodable += 1
             return Undecodable(str(error))  # without a traceback, which would keep the body
         except Exception as error:
             return self._defect(request, error)
@@ -237,7 +249,7 @@ class Pipeline:
         job.done.set_result(result)
 
 
-def _count_items(count: Counters, batch: Any) -> None:
+def _count_items(count: Stored, batch: Any) -> None:
     if hasattr(batch, "groups"):
         count.points += batch.points
         count.walked += batch.walked.total()
