@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hosts_mcp.otlp.batch import Slot
 from hosts_mcp.signals.model import TICK_NS
-from hosts_mcp.signals.rows import plan, row
+from hosts_mcp.signals.rows import framed, joint_plan, plan, row
 
 from .making import BOOT, NS, T0, one_row, readings, slot
 
@@ -226,3 +226,26 @@ def test_a_plan_of_any_layout_reduces_to_the_same_columns(slots: list[Slot]):
     assert compiled.reduce([BOX[s] for s in slots]) == pytest.approx(whole.values)
     assert compiled.sets == whole.sets
     assert set(compiled.groups) == set(whole.times)
+
+
+PARTS = [per_cpu(), disk("sda") | disk("sdb"), mount("/", 5, 5), {slot("system.cpu.load_average.1m", "gauge"): 1.0}]
+
+
+@given(st.permutations(PARTS), st.sampled_from([None, math.nan, math.inf]))
+def test_layouts_together_give_the_row_of_their_points(parts: list[dict[Slot, float]], odd: float | None):
+    parts = [part if odd is None or part is not PARTS[3] else dict.fromkeys(part, odd) for part in parts]
+    times = [T0 + n for n in range(len(parts))]
+    together = joint_plan([plan(tuple(part), "hostmetrics") for part in parts])
+    assert together is not None
+    found = together.row("hostmetrics", 1, [(t, BOOT, tuple(p.values())) for t, p in zip(times, parts, strict=True)])
+    points = [point for t, part in zip(times, parts, strict=True) for point in readings(t, part)]
+    expected = framed(row(points, "hostmetrics", 1))
+    assert found.frame[:2] == expected.frame[:2]
+    assert (found.times, found.starts) == (expected.times, expected.starts)
+    values = dict(zip(expected.frame.columns, expected.values, strict=True))
+    assert dict(zip(found.frame.columns, found.values, strict=True)) == pytest.approx(values)
+
+
+def test_layouts_that_say_the_same_are_not_put_together():
+    plans = [plan(tuple(disk(name)), "hostmetrics") for name in ("sda", "sdb")]
+    assert joint_plan(plans) is None

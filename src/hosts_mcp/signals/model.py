@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hosts_mcp.otlp.batch import Slot
 
@@ -33,6 +34,27 @@ class SampleRow:
     """Group -> start time of its counters (boot time for hostmetrics), 0 when the sender gave none."""
     sets: Mapping[str, int]
     """Group -> fingerprint (63 bit) of the slots that were summed: no rate across a change."""
+
+
+class Frame(NamedTuple):
+    """What a wide row is of, beside its numbers: hardly ever another one from scrape to scrape."""
+
+    groups: tuple[str, ...]
+    """Ascending."""
+    sets: tuple[int, ...]
+    """Of each group, as in `SampleRow`."""
+    columns: tuple[str, ...]
+
+
+class FramedRow(NamedTuple):
+    """A `SampleRow` as numbers in the order of its frame."""
+
+    source: str
+    tick: int
+    frame: Frame
+    times: Sequence[int]
+    starts: Sequence[int]
+    values: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)

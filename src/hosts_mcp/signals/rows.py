@@ -13,7 +13,7 @@ from hosts_mcp.otlp.batch import Slot
 from hosts_mcp.signals import counting
 from hosts_mcp.signals.columns import COLUMN_OF, Column
 from hosts_mcp.signals.meaning import Meaning, meaning
-from hosts_mcp.signals.model import SampleRow
+from hosts_mcp.signals.model import Frame, FramedRow, SampleRow
 from hosts_mcp.signals.names import MEASURES, PLAIN
 
 _Reduce = Callable[[Sequence[float]], float]
@@ -34,15 +34,50 @@ class RowPlan:
     """One for each of `columns`."""
 
     def reduce(self, values: Sequence[float]) -> dict[str, float]:
-        """Column -> value, where it is known."""
-        return finite(self.columns, [step(values) for step in self.steps])
+        """Column -> value; what is not a finite number is absent, and so is every sum it would be part of."""
+        found = zip(self.columns, [step(values) for step in self.steps], strict=True)
+        return {column: value for column, value in found if isfinite(value)}
 
 
-def finite(columns: Sequence[str], values: Sequence[float]) -> dict[str, float]:
-    """Column -> value; what is not a finite number is absent, and so is every sum it would be part of."""
-    if all(map(isfinite, values)):
-        return dict(zip(columns, values, strict=True))
-    return {column: value for column, value in zip(columns, values, strict=True) if isfinite(value)}
+@dataclass(frozen=True, slots=True)
+class JointPlan:
+    """How readings of several layouts become one row, where no two of them say the same."""
+
+    frame: Frame
+    reading_of: tuple[int, ...]
+    """Of each group of the frame, which of the readings it is of."""
+    steps: tuple[tuple[_Reduce, ...], ...]
+    """Of each reading."""
+
+    def row(self, source: str, tick: int, readings: Sequence[tuple[int, int, Sequence[float]]]) -> FramedRow:
+        """`readings`: time, start and values of each layout."""
+        values = [step(read) for steps, (_, _, read) in zip(self.steps, readings, strict=True) for step in steps]
+        times = [readings[at][0] for at in self.reading_of]
+        starts = [readings[at][1] for at in self.reading_of]
+        if all(map(isfinite, values)):
+            return FramedRow(source, tick, self.frame, times, starts, values)
+        known = {c: v for c, v in zip(self.frame.columns, values, strict=True) if isfinite(v)}
+        frame = self.frame._replace(columns=tuple(known))
+        return FramedRow(source, tick, frame, times, starts, list(known.values()))
+
+
+def joint_plan(plans: Sequence[RowPlan]) -> JointPlan | None:
+    """None where two of them have a group or a column in common: then the points decide."""
+    of_group = {group: at for at, plan in enumerate(plans) for group in plan.groups}
+    columns = tuple(column for plan in plans for column in plan.columns)
+    if len(of_group) < sum(len(plan.groups) for plan in plans) or len(set(columns)) < len(columns):
+        return None
+    groups = tuple(sorted(of_group))
+    sets = tuple(plans[of_group[group]].sets[group] for group in groups)
+    steps = tuple(plan.steps for plan in plans)
+    return JointPlan(Frame(groups, sets, columns), tuple(of_group[group] for group in groups), steps)
+
+
+def framed(row: SampleRow) -> FramedRow:
+    groups = tuple(sorted(row.times))
+    frame = Frame(groups, tuple(row.sets.get(group, 0) for group in groups), tuple(row.values))
+    times, starts = [row.times[group] for group in groups], [row.starts.get(group, 0) for group in groups]
+    return FramedRow(row.source, row.tick, frame, times, starts, list(row.values.values()))
 
 
 Rank = tuple[bool, float, float, int]

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from hosts_mcp.otlp.batch import PointGroup, Slot
-from hosts_mcp.signals.model import BIN_NS, TICK_NS, SampleRow
-from hosts_mcp.signals.rows import Rank, finite, precedence, row
+from hosts_mcp.signals.model import BIN_NS, TICK_NS, FramedRow
+from hosts_mcp.signals.rows import JointPlan, Rank, framed, joint_plan, precedence, row
 from hosts_mcp.store.sqlite.held import Held
 from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.samples import SampleWriter
@@ -21,6 +21,8 @@ from hosts_mcp.store.sqlite.values import ns
 from hosts_mcp.store.sqlite.vocabulary import Layout, Vocabulary
 
 _TICKS_PER_BIN = BIN_NS // TICK_NS
+_PLANS = 2_000
+"""Remembered: each way in which layouts come together, of whatever host."""
 
 
 _Scrape = tuple[int, int, int, int, bytes]
@@ -43,6 +45,7 @@ class PointWriter:
         self._waiting: list[_Waiting] = []
         self._mark = 0
         self._newest_tick: dict[int, int] = {}
+        self._plans: dict[tuple[int, ...], tuple[list[Layout], JointPlan | None]] = {}
 
     def add(
         self,
@@ -93,7 +96,7 @@ class PointWriter:
         for waiting in self._waiting:
             by_tick[waiting[:2]].append(waiting)
         scrapes: list[_Scrape] = []
-        samples: list[tuple[int, SampleRow]] = []
+        samples: list[tuple[int, FramedRow]] = []
         bins: dict[tuple[int, int], int] = {}
         for (host_id, tick), group in sorted(by_tick.items()):
             fresh = tick > self._newest(host_id)
@@ -125,7 +128,7 @@ class PointWriter:
             self._newest_tick[host_id] = newest
         return newest
 
-    def _rows(self, host_id: int, tick: int, group: Sequence[_Waiting], fresh: bool) -> list[SampleRow]:
+    def _rows(self, host_id: int, tick: int, group: Sequence[_Waiting], fresh: bool) -> list[FramedRow]:
         """The rows, by source, of one tick after `group` has been added to it."""
         by_source: dict[str, list[_Reading]] = defaultdict(list)
         for _, _, _, of_host, layout, segment in group:
@@ -136,31 +139,30 @@ class PointWriter:
                 if layout.source in by_source:
                     by_source[layout.source].append((layout, segment))
         rows = (self._row(source, tick, readings) for source, readings in by_source.items())
-        return [one for one in rows if one.times]
+        return [one for one in rows if one.frame.groups]
 
     def _stored(self, host_id: int, tick: int) -> Iterable[_Reading]:
         """What the file holds of the host itself in this tick."""
         for segment in self.held.in_tick(host_id, tick):
             yield self.vocabulary.layout(segment.layout), segment
 
-    @staticmethod
-    def _row(source: str, tick: int, readings: Sequence[_Reading]) -> SampleRow:
+    def _row(self, source: str, tick: int, readings: Sequence[_Reading]) -> FramedRow:
         """Segments that share no group of columns are reduced by their plans, all others point by point."""
-        found: list[float] = []
-        columns: list[str] = []
-        times: dict[str, int] = {}
-        starts: dict[str, int] = {}
-        sets: dict[str, int] = {}
-        for layout, segment in readings:
-            plan, (_, _, time_ns, start_ns, values) = layout.plan, segment
-            if not times.keys().isdisjoint(plan.groups):
-                return row(newest_points(readings), source, tick)
-            found += [step(values) for step in plan.steps]
-            columns += plan.columns
-            for group in plan.groups:
-                times[group], starts[group] = time_ns, start_ns
-            sets |= plan.sets
-        return SampleRow(source, tick, finite(columns, found), times, starts, sets)
+        plan = self._plan([layout for layout, _ in readings])
+        if plan is None:
+            return framed(row(newest_points(readings), source, tick))
+        return plan.row(source, tick, [segment[2:] for _, segment in readings])
+
+    def _plan(self, layouts: list[Layout]) -> JointPlan | None:
+        """Of these layouts together, which come together in every scrape."""
+        key = tuple(map(id, layouts))
+        found = self._plans.get(key)
+        if found is None:
+            if len(self._plans) >= _PLANS:
+                self._plans.clear()
+            # With the layouts, which keeps their identities from being others'.
+            found = self._plans[key] = layouts, joint_plan([layout.plan for layout in layouts])
+        return found[1]
 
     def _touch(self, bins: Mapping[tuple[int, int], int]) -> None:
         self._db.executemany(

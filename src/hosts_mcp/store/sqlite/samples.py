@@ -20,7 +20,7 @@ from typing import Any
 
 from hosts_mcp.signals.catalogue import COLUMNS as CATALOGUE
 from hosts_mcp.signals.catalogue import GROUPS
-from hosts_mcp.signals.model import TICK_NS, GroupSeries, SampleRow
+from hosts_mcp.signals.model import TICK_NS, Frame, FramedRow, GroupSeries
 from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.values import canonical_json, ns
 from hosts_mcp.store.sqlite.vocabulary import REMEMBERED, rowid
@@ -50,7 +50,7 @@ class SampleWriter:
         self._feeds.clear()
         self._frames.clear()
 
-    def write(self, rows: Iterable[tuple[int, SampleRow]]) -> None:
+    def write(self, rows: Iterable[tuple[int, FramedRow]]) -> None:
         """Put (host id, row) pairs, replacing what stood there."""
         records: dict[str, list[Sequence[Any]]] = defaultdict(list)
         for host_id, row in rows:
@@ -59,27 +59,26 @@ class SampleWriter:
         for insert, alike in records.items():
             self._db.executemany(insert, alike)
 
-    def _record(self, host_id: int, row: SampleRow) -> tuple[str, Sequence[Any]]:
+    def _record(self, host_id: int, row: FramedRow) -> tuple[str, Sequence[Any]]:
         """The statement that puts this row, and its arguments."""
-        groups, begin = _in_order(tuple(row.times)), row.tick * TICK_NS
-        insert, pick = _insert(tuple(row.values))
-        frame = self._frame(groups, tuple([row.sets.get(group, 0) & _SET_BITS for group in groups]))
-        offsets = [row.times[group] - begin for group in groups]
-        starts = [ns(row.starts.get(group, 0)) for group in groups]
+        source, tick, frame, times, starts, values = row
+        insert, pick = _insert(frame.columns)
+        begin = tick * TICK_NS
+        offsets, starts = [time - begin for time in times], list(map(ns, starts))
         if starts.count(starts[0]) == len(starts):
             del starts[1:]
         clocks = _clocks(len(offsets), len(starts)).pack(*offsets, *starts)
-        return insert, (self._feed(host_id, row), row.tick, frame, clocks, *pick(tuple(row.values.values())))
+        return insert, (self._feed(host_id, source, frame), tick, self._frame(frame), clocks, *pick(values))
 
-    def _feed(self, host_id: int, row: SampleRow) -> int:
+    def _feed(self, host_id: int, source: str, frame: Frame) -> int:
         """The number of this source of the host. Its groups are all it has ever sent: one look tells a reader where to
         seek."""
-        key = (host_id, row.source)
+        key = (host_id, source)
         known = self._feeds.get(key)
-        if known is None or not known[1].issuperset(row.times):
+        if known is None or not known[1].issuperset(frame.groups):
             if len(self._feeds) > REMEMBERED:
                 self._feeds.clear()
-            known = self._note_feed(key, row.times)
+            known = self._note_feed(key, frame.groups)
         return known[0]
 
     def _note_feed(self, key: tuple[int, str], sent: Iterable[str]) -> tuple[int, frozenset[str]]:
@@ -95,25 +94,21 @@ class SampleWriter:
         self._ledger.remember(self._feeds, key, (number, groups))
         return self._feeds[key]
 
-    def _frame(self, groups: tuple[str, ...], sets: tuple[int, ...]) -> int:
-        number = self._frames.get((groups, sets))
+    def _frame(self, frame: Frame) -> int:
+        number = self._frames.get(frame[:2])
         if number is None:
             if len(self._frames) > REMEMBERED:
                 self._frames.clear()
-            text = canonical_json(dict(zip(groups, sets, strict=True)))
+            sets = (fingerprint & _SET_BITS for fingerprint in frame.sets)
+            text = canonical_json(dict(zip(frame.groups, sets, strict=True)))
             row = self._db.execute("SELECT id FROM frame WHERE sets = ?", (text,)).fetchone()
             number = row[0] if row else rowid(self._db.execute("INSERT INTO frame (sets) VALUES (?)", (text,)))
-            self._ledger.remember(self._frames, (groups, sets), number)
+            self._ledger.remember(self._frames, frame[:2], number)
         return number
 
 
 @lru_cache(maxsize=1024)
-def _in_order(groups: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted(groups))
-
-
-@lru_cache(maxsize=1024)
-def _insert(columns: tuple[str, ...]) -> tuple[str, Callable[[tuple[float, ...]], tuple[float, ...]]]:
+def _insert(columns: tuple[str, ...]) -> tuple[str, Callable[[Sequence[float]], tuple[float, ...]]]:
     """How a row of these columns is put: the statement, the same for every order they come in, and what brings values
     into its order. A third of all columns is in use: to bind NULL to the others takes longer."""
     order = sorted(range(len(columns)), key=columns.__getitem__)

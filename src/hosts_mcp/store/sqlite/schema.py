@@ -16,7 +16,8 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from hosts_mcp.errors import StoreUnusable
-from hosts_mcp.signals.model import TICK_NS, SampleRow
+from hosts_mcp.signals.model import TICK_NS, FramedRow, SampleRow
+from hosts_mcp.signals.rows import framed
 from hosts_mcp.store.sqlite import retries, rollups, samples
 from hosts_mcp.store.sqlite.ledger import Ledger
 from hosts_mcp.store.sqlite.views import create_views
@@ -194,7 +195,7 @@ def m005_retries(db: Database) -> None:
         db.conn.execute(statement)
 
 
-def _old_samples(connection: sqlite3.Connection) -> Iterator[tuple[int, SampleRow]]:
+def _old_samples(connection: sqlite3.Connection) -> Iterator[tuple[int, FramedRow]]:
     """Wide rows as they stood before m004: of each group its offset, what was summed, and its start where it was not
     the row's."""
     cursor = connection.execute("SELECT * FROM old_sample WHERE host_id IN (SELECT id FROM host)")
@@ -205,13 +206,15 @@ def _old_samples(connection: sqlite3.Connection) -> Iterator[tuple[int, SampleRo
         own = [group for group in groups if f"{group}_offset_ns" in row]
         yield (
             row["host_id"],
-            SampleRow(
-                row["source"],
-                row["tick"],
-                {name: row[name] for name in samples.COLUMNS if name in row},
-                {group: row["tick"] * TICK_NS + row[f"{group}_offset_ns"] for group in own},
-                {group: row.get(f"{group}_start_ns", row.get("start_ns", 0)) for group in own},
-                {group: row.get(f"{group}_set", 0) for group in own},
+            framed(
+                SampleRow(
+                    row["source"],
+                    row["tick"],
+                    {name: row[name] for name in samples.COLUMNS if name in row},
+                    {group: row["tick"] * TICK_NS + row[f"{group}_offset_ns"] for group in own},
+                    {group: row.get(f"{group}_start_ns", row.get("start_ns", 0)) for group in own},
+                    {group: row.get(f"{group}_set", 0) for group in own},
+                )
             ),
         )
 
