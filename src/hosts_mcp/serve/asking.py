@@ -12,6 +12,7 @@ from anyio import to_thread
 from hosts_mcp.answers.base import Answer, Budget
 from hosts_mcp.answers.collector_config import LOCAL, Target
 from hosts_mcp.errors import HostsMcpError
+from hosts_mcp.serve import turns
 from hosts_mcp.serve.questions import Question
 from hosts_mcp.store.protocol import Store
 
@@ -61,9 +62,14 @@ class Desk:
 
     async def work(self, job: Callable[[], T], name: str) -> T:
         """`job()` in a worker thread. Raises TooSlow when the deadline passes first."""
+
+        def taking_turns() -> T:
+            with turns.short():
+                return job()
+
         try:
             with anyio.fail_after(self._deadline_seconds):
-                return await to_thread.run_sync(job, abandon_on_cancel=True, limiter=self._workers)
+                return await to_thread.run_sync(taking_turns, abandon_on_cancel=True, limiter=self._workers)
         except TimeoutError:
             raise TooSlow(
                 f"{name} took longer than {self._deadline_seconds:.0f} s and was given up. "

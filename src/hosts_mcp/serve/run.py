@@ -35,10 +35,6 @@ from hosts_mcp.timerange import NS, iso
 
 log = logging.getLogger(__name__)
 
-SWITCH_SECONDS = 0.001
-"""How long a thread may compute while others wait. Each time the writer comes back from SQLite, some ten times a
-commit, it waits so long for whoever works on an answer; after Python's own five milliseconds commits are late.
-"""
 STOP_SECONDS = 1.7
 """After this long an orderly stop becomes an abrupt one; what was acknowledged is committed either way."""
 _STREAM_GRACE_SECONDS = 1
@@ -52,14 +48,12 @@ class Held(StoreUnusable):
 def serve(settings: Settings, exit_when_idle_ns: int | None = None) -> None:
     """Serve until SIGINT, SIGTERM or idleness. Raises ConfigurationError or StoreUnusable when it cannot begin."""
     log_to_stderr()
-    sys.setswitchinterval(SWITCH_SECONDS)
     uvloop.run(_serve(settings, exit_when_idle_ns))
 
 
 def in_process(settings: Settings) -> None:
     """MCP on stdin and stdout of this very process, which also serves; from the file alone when it is held."""
     log_to_stderr()
-    sys.setswitchinterval(SWITCH_SECONDS)
     uvloop.run(_in_process(settings))
 
 
