@@ -74,6 +74,7 @@ def joint_plan(plans: Sequence[RowPlan]) -> JointPlan | None:
 
 
 def framed(row: SampleRow) -> FramedRow:
+    """The same row as numbers in the order of its frame."""
     groups = tuple(sorted(row.times))
     frame = Frame(groups, tuple(row.sets.get(group, 0) for group in groups), tuple(row.values))
     times, starts = [row.times[group] for group in groups], [row.starts.get(group, 0) for group in groups]
