@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -38,18 +39,14 @@ def measure() -> Iterator[Row]:
 async def _figures(count: int, every_seconds: int, warm_seconds: int = WARM_SECONDS) -> list[Row]:
     hosts = [SimulatedHost(f"host-{i}", cpus=4 + i % 3, disks=1 + i % 4) for i in range(count)]
     per_second = count / every_seconds
-    trace_id = ""
-
-    def filled(db: Path) -> None:
-        nonlocal trace_id
-        trace_id = _story(db)
-
+    now_ns = time.time_ns()
+    story = Story(Options(), now_ns)
     async with contextlib.AsyncExitStack() as stack:
-        server = await stack.enter_async_context(serving(filled))
+        server = await stack.enter_async_context(serving(partial(_fill, story, now_ns)))
         sends = [await connected(stack, over_grpc, server) for _ in range(CONNECTIONS)]
         await _sent(server, sends, hosts, per_second, warm_seconds)
         share, acks = await _sent(server, sends, hosts, per_second, SECONDS)
-        asking = asyncio.create_task(_verdicts(server, trace_id))
+        asking = asyncio.create_task(_verdicts(server, story.trace_id))
         asked_share, asked_acks = await _sent(server, sends, hosts, per_second, SECONDS)
         taken = await asking
     async with contextlib.AsyncExitStack() as stack:
@@ -66,14 +63,12 @@ async def _figures(count: int, every_seconds: int, warm_seconds: int = WARM_SECO
     ]
 
 
-def _story(db: Path) -> str:
-    """The demo's eight nights up to now in a fresh file; the id of the trace that was killed in the last."""
-    now_ns = time.time_ns()
-    story, box = Story(Options(), now_ns), InProcess(db)
+def _fill(story: Story, now_ns: int, db: Path) -> None:
+    """Everything of the story up to now into a fresh file."""
+    box = InProcess(db)
     box.requests(Request(Signal(o.signal), o.body, "protobuf", "127.0.0.1", o.time_ns) for o in story.past(now_ns))
     box.derive(now_ns)
     box.close()
-    return story.trace_id
 
 
 async def _sent(

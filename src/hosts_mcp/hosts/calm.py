@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from operator import sub
 
 from hosts_mcp.hosts import states
 from hosts_mcp.hosts import thresholds as table
@@ -221,4 +220,4 @@ def _moved(starts_ns: Sequence[int]) -> bool:
 
 def _falls(values: Sequence[float | None], slack: float) -> bool:
     known = [v for v in values if v is not None]
-    return min(map(sub, known[1:], known), default=0.0) < -slack
+    return any(b < a - slack for a, b in pairwise(known))
